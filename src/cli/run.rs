@@ -1,0 +1,12 @@
+//! `facron run`: watches and runs commands until it is told to stop.
+
+use super::{ExitStatus, Global};
+
+/// Its arguments.
+#[derive(Debug, clap::Args)]
+pub struct Args {}
+
+/// Carries it out.
+pub fn run(_args: &Args, _global: &Global) -> ExitStatus {
+    ExitStatus::Failed
+}

@@ -1,0 +1,12 @@
+//! `facron schema`: prints the JSON Schema of the rule file.
+
+use super::{ExitStatus, Global};
+
+/// Its arguments.
+#[derive(Debug, clap::Args)]
+pub struct Args {}
+
+/// Carries it out.
+pub fn run(_args: &Args, _global: &Global) -> ExitStatus {
+    ExitStatus::Failed
+}

@@ -1,0 +1,1 @@
+//! The control socket: line-framed JSON, decided by the caller's user.

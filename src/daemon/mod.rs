@@ -1,0 +1,1 @@
+//! The daemon: the loop that joins monitor, engine and supervisor.

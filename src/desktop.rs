@@ -1,0 +1,1 @@
+//! Desktop notifications, sent by a short-lived child so that a silent bus delays nothing.

@@ -1,0 +1,1 @@
+//! Lints: `facts` asks the system about what rules name, `lints` is the table, one row a lint.

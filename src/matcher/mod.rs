@@ -1,0 +1,2 @@
+//! Which rules does this event concern: an index of directories and names whose cost does not grow with the
+//! number of rules. Pure.

@@ -1,0 +1,1 @@
+//! The kernel: every system call and every `unsafe`. Knows no rule.
