@@ -97,9 +97,10 @@ fn shown(text: String) -> String {
         std::borrow::Cow::Owned(escaped) => escaped,
     };
     if text.len() > TEXT_BYTES_MAX {
-        let cut = text.len();
-        text.truncate(text.floor_char_boundary(TEXT_BYTES_MAX));
-        write!(text, "… ({} more bytes)", cut - text.len()).expect("a String takes everything");
+        let whole = text.len();
+        let end = (0..=TEXT_BYTES_MAX).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+        text.truncate(end);
+        write!(text, "… ({} more bytes)", whole - end).expect("a String takes everything");
     }
     text
 }

@@ -69,12 +69,18 @@ pub fn start(options: Options) -> io::Result<LogHandle> {
     log::set_max_level(options.level);
     let queue = Arc::clone(&handle.queue);
     std::panic::set_hook(Box::new(move |panic| {
-        let message = panic.payload_as_str().unwrap_or("no message");
+        let message = panic_message(panic.payload());
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         log::error!(at = place, message = message; "panic");
         queue.flush(PANIC_FLUSH);
     }));
     Ok(handle)
+}
+
+/// What `panic!` was given.
+fn panic_message(payload: &dyn std::any::Any) -> &str {
+    let literal = payload.downcast_ref::<&str>().copied();
+    literal.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
 }
 
 /// A logger for the `log` crate that hands entries to a sink through a queue.
@@ -106,7 +112,7 @@ impl Log for QueueLogger {
 
     fn log(&self, record: &Record<'_>) {
         if self.enabled(record.metadata()) {
-            self.queue.push(Entry::new(record, clock::wall_now()));
+            self.queue.push(Entry::new(record, clock::wall()));
         }
     }
 

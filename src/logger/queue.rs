@@ -146,7 +146,7 @@ impl fmt::Debug for Queue {
 
 fn lost_entry(lost: u64) -> Entry {
     Entry {
-        time: clock::wall_now(),
+        time: clock::wall(),
         level: Level::Warn,
         message: "log lines lost".to_owned(),
         fields: vec![("count".to_owned(), lost.to_string())],
@@ -173,7 +173,7 @@ mod tests {
     }
 
     fn entry(message: String) -> Entry {
-        Entry { time: clock::wall_now(), level: Level::Info, message, fields: Vec::new() }
+        Entry { time: clock::wall(), level: Level::Info, message, fields: Vec::new() }
     }
 
     fn gated() -> (Arc<Queue>, mpsc::Receiver<String>, mpsc::Sender<io::Result<()>>) {

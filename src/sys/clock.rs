@@ -1,4 +1,4 @@
-//! The clocks: nobody else reads them. Everything below the daemon takes time as an argument.
+//! The only clock: everything else is told the time.
 
 use std::time::{Duration, SystemTime};
 
@@ -6,14 +6,31 @@ use nix::time::{ClockId, clock_gettime};
 
 use crate::moment::Moment;
 
-/// The moment of this call, by CLOCK_MONOTONIC (clock_gettime(2)): it never goes back, and stands still in suspend.
-pub fn now() -> Moment {
-    let time = clock_gettime(ClockId::CLOCK_MONOTONIC).expect("Linux always has CLOCK_MONOTONIC");
+/// Now, on the clock that never goes back and stands still while the machine is suspended: clock_gettime(2),
+/// CLOCK_MONOTONIC.
+pub fn monotonic() -> Moment {
+    let time = clock_gettime(ClockId::CLOCK_MONOTONIC).expect("every Linux has CLOCK_MONOTONIC");
     Moment::since_start(Duration::from(time))
 }
 
-/// The time of day, only to be told to people: it may jump.
-#[expect(clippy::disallowed_methods, reason = "the one place that reads it")]
-pub fn wall_now() -> SystemTime {
+/// Now, on the clock that people read; it may jump, so it is for showing and for comparing with file times.
+#[expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock")]
+pub fn wall() -> SystemTime {
     SystemTime::now()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn monotonic_time_does_not_go_back() {
+        let (first, second) = (monotonic(), monotonic());
+        assert!(second >= first && first > Moment::default());
+    }
+
+    #[test]
+    fn wall_time_is_after_this_was_written() {
+        assert!(wall() > SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000));
+    }
 }

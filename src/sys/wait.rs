@@ -29,7 +29,7 @@ pub fn until(fd: BorrowedFd<'_>, what: For, deadline: Option<Moment>) -> io::Res
         For::Writing => PollFlags::POLLOUT,
     };
     loop {
-        let timeout = match deadline.map(|deadline| deadline.since(clock::now())) {
+        let timeout = match deadline.map(|deadline| deadline.since(clock::monotonic())) {
             None => PollTimeout::NONE,
             // Rounded up: a wait that ends a fraction early would be a busy loop.
             Some(rest) => {
@@ -37,7 +37,7 @@ pub fn until(fd: BorrowedFd<'_>, what: For, deadline: Option<Moment>) -> io::Res
             }
         };
         match poll(&mut [PollFd::new(fd, flags)], timeout) {
-            Ok(0) if deadline.is_some_and(|deadline| deadline > clock::now()) => {}
+            Ok(0) if deadline.is_some_and(|deadline| deadline > clock::monotonic()) => {}
             Ok(ready) => return Ok(ready > 0),
             Err(Errno::EINTR) => {}
             Err(errno) => return Err(errno.into()),
