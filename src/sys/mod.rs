@@ -4,4 +4,5 @@ pub mod clock;
 pub mod directory;
 pub mod local;
 pub mod poller;
+pub mod trust;
 pub mod wait;
