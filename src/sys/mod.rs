@@ -4,5 +4,6 @@ pub mod clock;
 pub mod directory;
 pub mod local;
 pub mod poller;
+pub mod process;
 pub mod trust;
 pub mod wait;
