@@ -38,6 +38,10 @@ pub fn translate(line: &Line<'_>, surroundings: &dyn Surroundings, findings: &mu
         command::say_glued(line, mask, findings);
     }
     let wanted = mask::parse(line, mask, findings);
+    if mask.bytes.starts_with(b"/") {
+        // The events were forgotten: what follows is no command either.
+        return None;
+    }
     let arguments = command::parse(line, &entry.command, surroundings, findings);
     let mut draft = Draft::new(path?, Run::Argv(arguments?));
     draft.on = wanted.as_ref()?.on.clone();
