@@ -3,7 +3,10 @@
 pub mod clock;
 pub mod directory;
 pub mod local;
+pub mod pipes;
 pub mod poller;
 pub mod process;
+pub mod signals;
 pub mod trust;
+pub mod users;
 pub mod wait;

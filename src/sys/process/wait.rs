@@ -7,12 +7,11 @@ use std::ffi::c_int;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
 
 use nix::errno::Errno;
-use nix::unistd::Pid;
 
 /// A child of ours that is not reaped.
 #[derive(Debug)]
 pub struct Child {
-    pid: Pid,
+    pid: i32,
     pidfd: OwnedFd,
 }
 
@@ -26,37 +25,45 @@ pub enum Ended {
 }
 
 impl Child {
-    pub(super) fn new(pid: Pid, pidfd: OwnedFd) -> Child {
+    pub(super) fn new(pid: i32, pidfd: OwnedFd) -> Child {
         Child { pid, pidfd }
     }
 
-    /// Its process id, which is that of its session and process group too.
-    pub fn pid(&self) -> Pid {
+    /// A child that was started elsewhere in this process, and is not reaped.
+    ///
+    /// # Errors
+    /// When nobody has this id, or there are no descriptors left.
+    pub fn adopt(pid: i32) -> Result<Child, Errno> {
+        let Stranger(pidfd) = Stranger::open(pid)?;
+        Ok(Child { pid, pidfd })
+    }
+
+    /// Its process id. Of one that was made by a recipe it is the session's and the process group's too.
+    pub fn pid(&self) -> i32 {
         self.pid
     }
 
     /// Whether it has ended, and how; it stays unreaped.
     pub fn peek(&self) -> Option<Ended> {
-        let flags = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
-        let found = wait(libc::P_PIDFD, self.pidfd.as_raw_fd().cast_unsigned(), flags);
-        found.expect("our own child that is not reaped can be waited for").map(|(_, ended)| ended)
+        self.wait(libc::WEXITED | libc::WNOHANG | libc::WNOWAIT)
     }
 
-    /// Reaps it when it has ended; waits until then.
+    /// Reaps it, and waits for its end before that.
     pub fn reap(self) -> Ended {
-        let id = self.pidfd.as_raw_fd().cast_unsigned();
         loop {
-            match wait(libc::P_PIDFD, id, libc::WEXITED) {
-                Ok(Some((_, ended))) => return ended,
-                Ok(None) | Err(Errno::EINTR) => {}
-                Err(errno) => panic!("our own child cannot be waited for: {errno}"),
+            if let Some(ended) = self.wait(libc::WEXITED) {
+                return ended;
             }
         }
     }
 
-    /// Reaps what never became a command, and has ended already or is about to.
-    pub(super) fn reap_failed(self) {
-        self.reap();
+    fn wait(&self, flags: c_int) -> Option<Ended> {
+        match wait(libc::P_PIDFD, self.pidfd.as_raw_fd().cast_unsigned(), flags) {
+            Ok(found) => found.map(|(_, ended)| ended),
+            Err(Errno::ECHILD) => panic!("process {} was reaped by somebody else", self.pid),
+            // Interrupted: it will be asked again.
+            Err(_) => None,
+        }
     }
 
     /// Signals it: pidfd_send_signal(2). Nothing happens to one that has ended.
@@ -73,7 +80,7 @@ impl Child {
     /// When nobody in it may be signalled.
     pub fn signal_group(&self, number: c_int) -> Result<(), Errno> {
         // SAFETY: kill(2) takes plain numbers.
-        Errno::result(unsafe { libc::kill(-self.pid.as_raw(), number) }).map(drop)
+        Errno::result(unsafe { libc::kill(-self.pid, number) }).map(drop)
     }
 }
 
