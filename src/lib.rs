@@ -10,6 +10,7 @@ pub mod glob;
 pub mod template;
 pub mod rule;
 pub mod diagnostic;
+pub mod escape;
 
 // Texts: words in, words out.
 pub mod config;
