@@ -10,12 +10,12 @@ pub mod glob;
 pub mod template;
 pub mod rule;
 pub mod diagnostic;
+pub mod codes;
 pub mod escape;
 
 // Texts: words in, words out.
 pub mod config;
 pub mod import;
-pub mod lint;
 
 // Decisions: pure; no descriptor, no clock, no error.
 pub mod plan;
@@ -26,6 +26,7 @@ pub mod engine;
 pub mod sys;
 
 // Hands: system calls through sys, words in and out.
+pub mod lint;
 pub mod journal;
 pub mod control;
 pub mod supervisor;

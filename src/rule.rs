@@ -438,12 +438,12 @@ pub struct VerdictBy {
 }
 
 /// The errors that the kernel lets a verdict choose (FAN_DENY_ERRNO).
-pub const DENY_ERRNOS: &[(&str, i32)] = &[
-    ("EPERM", libc::EPERM),
-    ("EIO", libc::EIO),
-    ("EBUSY", libc::EBUSY),
-    ("ETXTBSY", libc::ETXTBSY),
-    ("EAGAIN", libc::EAGAIN),
-    ("ENOSPC", libc::ENOSPC),
-    ("EDQUOT", libc::EDQUOT),
+pub static DENY_ERRNOS: [(&str, i32, &str); 7] = [
+    ("EPERM", libc::EPERM, "operation not permitted"),
+    ("EIO", libc::EIO, "input/output error"),
+    ("EBUSY", libc::EBUSY, "device or resource busy"),
+    ("ETXTBSY", libc::ETXTBSY, "text file busy"),
+    ("EAGAIN", libc::EAGAIN, "try again"),
+    ("ENOSPC", libc::ENOSPC, "no space left on device"),
+    ("EDQUOT", libc::EDQUOT, "disk quota exceeded"),
 ];
