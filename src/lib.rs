@@ -15,6 +15,7 @@ pub mod escape;
 
 // Texts: words in, words out.
 pub mod config;
+pub mod report;
 pub mod import;
 
 // Decisions: pure; no descriptor, no clock, no error.
