@@ -28,6 +28,7 @@ pub mod sys;
 
 // Hands: system calls through sys, words in and out.
 pub mod lint;
+pub mod logger;
 pub mod journal;
 pub mod control;
 pub mod supervisor;

@@ -1,4 +1,9 @@
 //! The kernel: every system call and every `unsafe`. Knows no rule.
 
 pub mod clock;
+pub mod directory;
+pub mod local;
+pub mod poller;
+pub mod process;
 pub mod trust;
+pub mod wait;
