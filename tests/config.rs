@@ -1,5 +1,4 @@
 //! Rule files in, rules and findings out.
-#![expect(missing_docs, reason = "a test")]
 
 use std::path::PathBuf;
 use std::time::Duration;

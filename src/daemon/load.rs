@@ -183,23 +183,19 @@ impl Reader {
     /// One finding for each component; one that stands above several files is said once.
     fn distrust(&mut self, source: usize, distrusted: &[Distrust], is_only_judged: bool) {
         for distrust in distrusted {
-            if matches!(distrust.flaw, Flaw::Unreachable(_)) && is_only_judged {
-                // Said by whoever tries to read the file.
+            // What cannot be looked at is said by whoever tries to read the file. A folder such as /tmp is no
+            // mistake of whoever wrote a file there: only a daemon that runs as root refuses it.
+            if is_only_judged && (matches!(distrust.flaw, Flaw::Unreachable(_)) || is_sticky(distrust.flaw)) {
                 continue;
             }
             let message = escape::line(&format!("not to be trusted: {distrust}")).into_owned();
             if self.loaded.findings.iter().any(|finding| finding.message == message) {
                 continue;
             }
-            let mut finding = UNTRUSTED.at(source, 0..0, message);
-            // A folder such as /tmp is no mistake of whoever wrote the file; only a daemon of root refuses it.
-            if is_only_judged && is_sticky(distrust.flaw) {
-                finding.severity = Severity::Note;
-                finding = finding.with_note("a daemon that runs as root does not take rule files from there");
-            }
+            let finding = UNTRUSTED.at(source, 0..0, message);
             self.loaded.findings.push(match &distrust.mend {
-                Some(mend) if finding.severity == Severity::Error => finding.with_help(mend.clone()),
-                _ => finding,
+                Some(mend) => finding.with_help(mend.clone()),
+                None => finding,
             });
         }
     }

@@ -42,7 +42,8 @@ mod tests {
         let fix = |span: std::ops::Range<usize>, replacement: &str, is_safe| {
             SYNTAX.at(0, span.clone(), "").with_fix(span, replacement, is_safe)
         };
-        let findings = [fix(4..5, "C", true), fix(0..1, "A", true), fix(0..3, "x", true), fix(2..3, "B", false)];
+        let findings =
+            [fix(4..5, "C", true), fix(0..1, "A", true), fix(0..3, "x", true), fix(2..3, "B", false)];
         let fixed = with_safe_fixes("a b c", 0, &findings);
         assert_eq!(fixed, Fixed { text: "A b C".to_owned(), count: 2 });
         assert_eq!(with_safe_fixes("a b c", 1, &findings).count, 0);

@@ -14,7 +14,8 @@ pub fn short(report: &Report<'_>) -> String {
             None => "facron: ".to_owned(),
         };
         let message = escape::line(&finding.message);
-        let help = finding.help.as_deref().map(|help| format!("; {}", escape::line(help))).unwrap_or_default();
+        let help =
+            finding.help.as_deref().map(|help| format!("; {}", escape::line(help))).unwrap_or_default();
         let severity = word(finding.severity);
         writeln!(lines, "{place}{severity}[{}]: {message}{help}", finding.code)
             .expect("a String takes everything");

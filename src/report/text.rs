@@ -106,7 +106,9 @@ fn place<'r>(
 fn edit<'r>(report: &Report<'r>, source: usize, finding: &'r Diagnostic) -> Option<Snippet<'r, Patch<'r>>> {
     let fix = finding.fix.as_ref()?;
     let window = Window::new(report, source, &fix.span);
-    let is_whole = !window.is_cut && window.lines == report.region(source, &fix.span).end_line - report.region(source, &fix.span).line + 1;
+    let is_whole = !window.is_cut
+        && window.lines
+            == report.region(source, &fix.span).end_line - report.region(source, &fix.span).line + 1;
     if !is_whole || fix.replacement.len() > REPLACEMENT_MAX {
         return None;
     }
@@ -158,5 +160,8 @@ fn printable(text: &str) -> String {
         matches!(character, '\t' | '\n')
             || matches!(escape::line(character.encode_utf8(&mut [0; 4])), Cow::Borrowed(_))
     };
-    text.chars().filter(|c| *c != '\r').map(|c| if is_plain(c) { c } else { char::REPLACEMENT_CHARACTER }).collect()
+    text.chars()
+        .filter(|c| *c != '\r')
+        .map(|c| if is_plain(c) { c } else { char::REPLACEMENT_CHARACTER })
+        .collect()
 }
