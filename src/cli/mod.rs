@@ -7,6 +7,8 @@ pub mod control;
 pub mod events;
 pub mod explain;
 pub mod import;
+pub mod output;
+pub mod rule_files;
 pub mod run;
 pub mod schema;
 pub mod status;
