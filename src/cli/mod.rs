@@ -9,6 +9,8 @@ pub mod explain;
 pub mod import;
 #[cfg(feature = "desktop")]
 pub mod notify;
+pub mod output;
+pub mod rule_files;
 pub mod run;
 pub mod schema;
 pub mod status;
