@@ -3,9 +3,11 @@
 pub mod clock;
 pub mod directory;
 pub mod local;
+pub mod memory_file;
 pub mod pipes;
 pub mod poller;
 pub mod process;
+pub mod sessions;
 pub mod signals;
 pub mod trust;
 pub mod users;
