@@ -8,7 +8,7 @@ use super::refusal::{refuse, refused_by_system};
 use crate::engine::{Run, StartFailure, StartFailureClass};
 use crate::event::Event;
 use crate::rule::Stdin;
-use crate::sys::pipes;
+use crate::sys::memory_file;
 
 /// Standard input, opened before the command starts.
 #[derive(Debug, Default)]
@@ -51,10 +51,10 @@ impl Inlet {
                            stdin = \"paths0\" takes every name";
             return Err(refuse(StartFailureClass::Input, message.to_owned()));
         }
-        let file = pipes::input_of(&bytes).map_err(|error| {
+        let file = memory_file::of(&bytes).map_err(|error| {
             refused_by_system(StartFailureClass::Input, "hold standard input in memory", &error)
         })?;
-        Ok(Inlet { file: Some(file), left_out })
+        Ok(Inlet { file: Some(file.into()), left_out })
     }
 }
 

@@ -63,8 +63,7 @@ pub struct Options {
     pub inherited: Variables,
     /// Run programs as root that others may write (`--insecure`).
     pub is_insecure: bool,
-    /// Reap children that nobody here has started: from before facron became this process, or orphans of a container
-    /// whose first process it is. Who else waits for children of his own must give them to [`Supervisor::adopt`].
+    /// Reap children that nothing in this program has started by `sys::process`, nor given to [`Supervisor::adopt`].
     pub reaps_strangers: bool,
 }
 
@@ -167,7 +166,7 @@ impl Supervisor {
         let throttled = self.throttle.end_spans(now).into_iter();
         notices.extend(throttled.map(|(rule, amount)| SupervisorNotice::OutputThrottled { rule, amount }));
         if self.options.reaps_strangers {
-            self.reap_strangers();
+            process::reap_strangers();
         }
     }
 
@@ -304,18 +303,6 @@ impl Supervisor {
             child.reap();
         }
         notices.push(SupervisorNotice::ChildEnded { pid, exit: ended.into() });
-    }
-
-    /// Reaps children that are neither runs nor adopted. One of ours that has ended hides those behind it; it is reaped
-    /// soon, and then they are found.
-    fn reap_strangers(&self) {
-        while let Some((pid, _)) = process::peek_any() {
-            let is_run = self.tasks.values().any(|task| task.main().is_some_and(|main| main.pid() == pid));
-            if is_run || self.adopted.contains_key(&pid) {
-                break;
-            }
-            process::reap(pid);
-        }
     }
 }
 

@@ -1,15 +1,16 @@
 //! The supervisor without a daemon: rules made by hand, runs followed to their ends.
 
-use std::collections::BTreeMap;
 use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use facron::config;
+use facron::diagnostic::{Severity, SourceText};
 use facron::engine::{Exit, Purpose, Run, StartFailure, StopSignal};
 use facron::event::{Cause, Event, EventMask, Origin, RunId};
 use facron::moment::Moment;
-use facron::rule::*;
+use facron::rule::{Command, Rule};
 use facron::supervisor::{Options, Stream, Supervisor, SupervisorNotice};
 use facron::sys::clock;
 use facron::template::Template;
@@ -18,83 +19,25 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 /// Long enough for the slowest machine; a test never waits this long when all is well.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A rule with every default of the manual, which runs this command.
-pub fn rule(command: &[&str]) -> Rule {
-    let templates = command.iter().map(|word| Template::parse(word).expect("a template"));
-    Rule {
-        name: Arc::from("test"),
-        description: None,
-        source: Source::default(),
-        watch: Watch {
-            paths: vec![PathBuf::from("/srv")],
-            scope: Scope::Tree,
-            filter: Filter::default(),
-            dirs: false,
-            on: On::default(),
-            by: CauseFilter::default(),
-            ignore_self: true,
-            catch_up: false,
-            rescan: None,
-            on_overflow: OnOverflow::Rescan,
-            mark: MarkChoice::Auto,
-        },
-        gather: Gather {
-            debounce: Duration::ZERO,
-            max_wait: None,
-            edge: Edge::Trailing,
-            batch: false,
-            batch_bytes_max: None,
-        },
-        schedule: Schedule {
-            concurrency: None,
-            on_busy: OnBusy::Coalesce,
-            queue_limit: 10_000,
-            start_limit: None,
-        },
-        command: Command::Argv(templates.collect()),
-        setting: Setting {
-            user: None,
-            group: None,
-            cwd: PathBuf::from("/"),
-            umask: 0o022,
-            nice: 0,
-            limits: BTreeMap::new(),
-            env: BTreeMap::new(),
-            inherit_env: Vec::new(),
-            stdin: Stdin::Null,
-            output: Output::Log,
-            no_new_privs: false,
-            contain: Contain::Auto,
-        },
-        ending: Ending {
-            timeout: None,
-            stop_signal: libc::SIGTERM,
-            kill_after: Duration::from_secs(5),
-            leftover: Leftover::Keep,
-            success_codes: vec![0],
-            retries: 0,
-            retry_delay: Duration::from_secs(1),
-            retry_max_delay: Duration::from_secs(60),
-            on_failure: None,
-            notify: Notify::Never,
-        },
-        verdict: VerdictBy { command: false, default_allow: true },
-    }
-}
-
-/// A rule whose command is a shell's text, which comes as `sh -c` does: `$0` is the path.
-pub fn script(text: &str) -> Rule {
-    let mut rule = rule(&["/bin/sh", "-c", "", "{path}"]);
-    if let Command::Argv(words) = &mut rule.command {
-        words[2] = Template::literal(text);
-    }
+/// A rule that runs this command, word by word, with these further keys as in a rule file.
+#[track_caller]
+pub fn rule(command: &[&str], keys: &str) -> Rule {
+    let text = format!(
+        "[[rule]]\nname = 'test'\npath = '/srv'\nscope = 'tree'\nconcurrency = 'unlimited'\ncommand = '/bin/true'\n{keys}"
+    );
+    let source = SourceText { name: Arc::from("test.toml"), text: text.into() };
+    let parsed = config::parse(&[source]);
+    let errors = parsed.findings.iter().filter(|finding| finding.severity == Severity::Error);
+    assert_eq!(errors.count(), 0, "{:?}", parsed.findings);
+    let mut rule = Rule::clone(&parsed.rules.rules[0]);
+    rule.command = Command::Argv(command.iter().map(|word| Template::literal(word)).collect());
     rule
 }
 
-/// The same, changed.
-pub fn with(mut rule: Rule, change: impl FnOnce(&mut Rule)) -> Rule {
-    change(&mut rule);
-    rule
+/// A rule whose command is `/bin/sh -c TEXT`, without the guards of `shell`: the text is ours.
+#[track_caller]
+pub fn script(text: &str, keys: &str) -> Rule {
+    rule(&["/bin/sh", "-c", text], keys)
 }
 
 /// An event on a path that nobody in particular caused.

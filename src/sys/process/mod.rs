@@ -20,7 +20,7 @@ use nix::sched::CloneFlags;
 
 pub use clone::CAN_BE_BORN_IN_CGROUP;
 pub use others::{all, group_of, is_zombie, session_of};
-pub use wait::{Child, Ended, Stranger, peek_any, reap};
+pub use wait::{Child, Ended, Stranger, reap_strangers};
 
 use child::{Ids, Plan};
 use clone::{Birthplace, Stack};
@@ -194,15 +194,14 @@ impl Spawner {
             Place::NewNamespace => birthplace.is_namespace = true,
         }
         plan.cgroups = &cgroups;
-        let made = {
-            let _blocked = BlockedSignals::new();
+        let blocked = BlockedSignals::new();
+        let made = Child::make(|| {
             // SAFETY: `child::main` keeps to system calls and does not return, the plan outlives the call, which
             // ends when the child has left our memory, and every signal is blocked.
             unsafe { self.stack.clone(child::main, (&raw mut plan).cast(), birthplace) }
-        };
-        drop(visit);
-        let (pid, pidfd) = made.map_err(|errno| StepError { step: Step::Process, errno })?;
-        let child = Child::new(pid, pidfd);
+        });
+        drop((blocked, visit));
+        let child = made.map_err(|errno| StepError { step: Step::Process, errno })?;
         match plan.error {
             None => Ok(child),
             Some(error) => {

@@ -3,10 +3,16 @@
 //! Its id stands for it and for nobody else as long as it is not reaped; so what is to be signalled is kept
 //! unreaped, and signals to processes that are not our children go through descriptors that stand for them.
 
+use std::collections::BTreeSet;
 use std::ffi::c_int;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use nix::errno::Errno;
+
+/// The ids of all children that a [`Child`] stands for. [`reap_strangers`] leaves them alone; so it is locked from
+/// before a child is made until it is in there.
+static OURS: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
 
 /// A child of ours that is not reaped.
 #[derive(Debug)]
@@ -25,8 +31,12 @@ pub enum Ended {
 }
 
 impl Child {
-    pub(super) fn new(pid: i32, pidfd: OwnedFd) -> Child {
-        Child { pid, pidfd }
+    /// Makes a child by a function that gives its id and descriptor.
+    pub(super) fn make(make: impl FnOnce() -> Result<(i32, OwnedFd), Errno>) -> Result<Child, Errno> {
+        let mut ours = ours();
+        let (pid, pidfd) = make()?;
+        ours.insert(pid);
+        Ok(Child { pid, pidfd })
     }
 
     /// A child that was started elsewhere in this process, and is not reaped.
@@ -34,8 +44,7 @@ impl Child {
     /// # Errors
     /// When nobody has this id, or there are no descriptors left.
     pub fn adopt(pid: i32) -> Result<Child, Errno> {
-        let Stranger(pidfd) = Stranger::open(pid)?;
-        Ok(Child { pid, pidfd })
+        Child::make(|| Stranger::open(pid).map(|Stranger(pidfd)| (pid, pidfd)))
     }
 
     /// Its process id. Of one that was made by a recipe it is the session's and the process group's too.
@@ -84,6 +93,13 @@ impl Child {
     }
 }
 
+impl Drop for Child {
+    /// One that was not reaped becomes a stranger.
+    fn drop(&mut self) {
+        ours().remove(&self.pid);
+    }
+}
+
 impl AsFd for Child {
     /// Can be polled: readable when it has ended.
     fn as_fd(&self) -> BorrowedFd<'_> {
@@ -117,15 +133,24 @@ impl Stranger {
     }
 }
 
-/// Some child that has ended, whoever started it; it stays unreaped.
-pub fn peek_any() -> Option<(i32, Ended)> {
-    wait(libc::P_ALL, 0, libc::WEXITED | libc::WNOHANG | libc::WNOWAIT).ok().flatten()
+/// Reaps every child that has ended and that no [`Child`] stands for: from before this program became this process,
+/// or orphans, where it is the first process of a container.
+///
+/// One of ours that has ended may hide those behind it; it is reaped soon, and then they are found.
+pub fn reap_strangers() {
+    let ours = ours();
+    while let Ok(Some((pid, _))) = wait(libc::P_ALL, 0, libc::WEXITED | libc::WNOHANG | libc::WNOWAIT) {
+        let is_reaped = !ours.contains(&pid)
+            && wait(libc::P_PID, pid.cast_unsigned(), libc::WEXITED | libc::WNOHANG).is_ok();
+        if !is_reaped {
+            break;
+        }
+    }
 }
 
-/// Reaps a child that has ended, by its id.
-pub fn reap(pid: i32) -> Option<Ended> {
-    let found = wait(libc::P_PID, pid.cast_unsigned(), libc::WEXITED | libc::WNOHANG).ok().flatten();
-    found.map(|(_, ended)| ended)
+fn ours() -> MutexGuard<'static, BTreeSet<i32>> {
+    // Nothing that could panic is done while it is locked, and a set of numbers is whole after every insertion.
+    OURS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn send(pidfd: &OwnedFd, number: c_int) -> Result<(), Errno> {
