@@ -46,6 +46,9 @@ pub enum Command {
     Schema(schema::Args),
     /// Print shell completions
     Completions(completions::Args),
+    /// Hold a place among the processes; started by the daemon
+    #[command(name = crate::supervisor::HOLDER_SUBCOMMAND, hide = true)]
+    Hold,
     /// Tell a desktop; started by the daemon
     #[cfg(feature = "desktop")]
     #[command(name = crate::desktop::SUBCOMMAND, hide = true)]

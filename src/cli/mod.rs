@@ -15,6 +15,8 @@ pub mod run;
 pub mod schema;
 pub mod status;
 
+use crate::sys::process;
+
 pub use args::{Cli, Command, Global};
 
 /// The exit statuses: the one table (SPEC 1, sysexits(3) where there is one).
@@ -52,6 +54,7 @@ pub fn run(cli: &Cli) -> ExitStatus {
         Command::Control(command) => control::run(command, &cli.global),
         Command::Schema(args) => schema::run(args, &cli.global),
         Command::Completions(args) => completions::run(args, &cli.global),
+        Command::Hold => process::wait_for_ever(),
         #[cfg(feature = "desktop")]
         Command::Notify(args) => notify::run(args, &cli.global),
     }

@@ -5,12 +5,18 @@
 //! [`Supervisor::next_deadline`] has come, and gets notices.
 
 mod capture;
+mod cgroups;
+mod containment;
 mod environment;
 mod hold;
+mod holder;
 mod identity;
 mod input;
+mod life;
+mod namespaces;
 mod notice;
 mod output;
+mod pids;
 mod refusal;
 mod start;
 mod task;
@@ -20,14 +26,17 @@ mod token;
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
 
 pub use capture::{ERROR_TAIL_LEN, LINE_LEN_MAX};
+pub use containment::Level;
 pub use environment::{LANG, PATH, Variables};
+pub use holder::SUBCOMMAND as HOLDER_SUBCOMMAND;
 pub use notice::{Amount, Stream, SupervisorNotice};
 pub use throttle::{LINES_MAX, SPAN};
 
 use capture::Line;
-use hold::Hold;
+use containment::Containment;
 use output::Outlet;
 use refusal::refused_by_system;
 use start::{Habits, Start};
@@ -38,9 +47,10 @@ use token::Token;
 use crate::engine::{Exit, Run, StartFailure, StartFailureClass, StopSignal};
 use crate::event::RunId;
 use crate::moment::Moment;
+use crate::rule::Setting;
 use crate::sys::pipes::{self, Read};
 use crate::sys::poller::{Interest, Poller};
-use crate::sys::process::{self, Child, Place, Spawner};
+use crate::sys::process::{self, Child, Spawner};
 use crate::sys::signals;
 
 /// Read from one pipe before the others have their turn: what a pipe holds.
@@ -65,6 +75,8 @@ pub struct Options {
     pub is_insecure: bool,
     /// Reap children that nothing in this program has started by `sys::process`, nor given to [`Supervisor::adopt`].
     pub reaps_strangers: bool,
+    /// This program, which knows [`HOLDER_SUBCOMMAND`]; without it, only sessions hold runs.
+    pub program: Option<PathBuf>,
 }
 
 /// Starts runs and follows them to their ends.
@@ -72,6 +84,7 @@ pub struct Options {
 pub struct Supervisor {
     options: Options,
     spawner: Spawner,
+    containment: Containment,
     poller: Poller,
     null: OwnedFd,
     nice: i32,
@@ -94,11 +107,14 @@ impl Supervisor {
     /// When there are no descriptors or no memory left, or no /dev/null.
     pub fn new(options: Options) -> io::Result<Supervisor> {
         signals::default_child_disposition();
+        let (mut spawner, null) = (Spawner::new()?, pipes::null()?);
+        let containment = Containment::try_out(options.program.as_deref(), &mut spawner, null.as_fd());
         Ok(Supervisor {
             options,
-            spawner: Spawner::new()?,
+            spawner,
+            containment,
             poller: Poller::new()?,
-            null: pipes::null()?,
+            null,
             nice: process::own_nice(),
             resets_oom_score: process::own_oom_score_adj() < 0,
             counter: 0,
@@ -123,22 +139,45 @@ impl Supervisor {
             resets_oom_score: self.resets_oom_score,
         };
         let mut start = Start::prepare(run, &habits, &mut self.counter)?;
-        let main = start.spawn(&mut self.spawner, Place::Session, self.null.as_fd())?;
+        let mut held =
+            self.containment.hold(run.id, &run.rule.setting, &mut self.spawner, self.null.as_fd())?;
+        let place = self.containment.place(&held.hold);
+        let counted = held.counted.take();
+        let main = match start.spawn(&mut self.spawner, place, counted.as_ref(), self.null.as_fd()) {
+            Ok(main) => main,
+            Err(failure) => {
+                self.containment.release(run.id, held);
+                return Err(failure);
+            }
+        };
         let left_out = start.inlet.left_out.drain(..);
         let rule = &run.rule.name;
         let left_out =
             left_out.map(|path| SupervisorNotice::PathLeftOut { run: run.id, rule: rule.clone(), path });
         notices.extend(left_out);
-        let mut task = Task::new(run.id, run.rule.clone(), main, Hold::Session);
+        let mut task = Task::new(run.id, run.rule.clone(), main, held);
         if let Outlet::Pipes { out, err } = start.outlet {
             task.read_from(out.0, err.0);
         }
         if let Err(error) = self.watch(&task) {
-            task.abandon();
+            self.containment.release(run.id, task.abandon());
             return Err(refused_by_system(StartFailureClass::Other, "watch the process", &error));
         }
         self.tasks.insert(run.id, task);
         Ok(())
+    }
+
+    /// What the runs of a rule with these settings would be held by.
+    ///
+    /// # Errors
+    /// Why what the rule demands (`contain`, `limits.pids`) cannot be had here: then it is not to be armed.
+    pub fn can_contain(&mut self, setting: &Setting) -> Result<Level, String> {
+        self.containment.level_for(setting)
+    }
+
+    /// How many processes of runs of an earlier life were found and ended when this supervisor was made.
+    pub fn ended_earlier(&self) -> usize {
+        self.containment.cgroups().map_or(0, |cgroups| cgroups.ended_earlier)
     }
 
     /// Signals the processes of a run. Nothing happens to one whose end has been told.
@@ -254,6 +293,7 @@ impl Supervisor {
         while self.lingering.len() > LINGERING_MAX {
             self.lingering.pop_first();
         }
+        self.containment.release(run, task.into_held());
         notices.push(SupervisorNotice::Exited { run, exit, error_tail });
     }
 

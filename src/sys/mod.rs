@@ -1,5 +1,6 @@
 //! The kernel: every system call and every `unsafe`. Knows no rule.
 
+pub mod cgroup;
 pub mod clock;
 pub mod decode;
 pub mod directory;
