@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod directory;
 pub mod local;
+pub mod manager;
 pub mod memory_file;
 pub mod poller;
 pub mod process;
