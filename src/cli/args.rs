@@ -46,4 +46,8 @@ pub enum Command {
     Schema(schema::Args),
     /// Print shell completions
     Completions(completions::Args),
+    /// Tell a desktop; started by the daemon
+    #[cfg(feature = "desktop")]
+    #[command(name = crate::desktop::SUBCOMMAND, hide = true)]
+    Notify(super::notify::Args),
 }

@@ -3,7 +3,9 @@
 pub mod clock;
 pub mod directory;
 pub mod local;
+pub mod memory_file;
 pub mod poller;
 pub mod process;
+pub mod sessions;
 pub mod trust;
 pub mod wait;
