@@ -78,7 +78,13 @@ pub fn plain(name: &str) -> Rule {
             on_failure: None,
             notify: Notify::Failure,
         },
-        verdict: VerdictBy { command: false, default_allow: true },
+        verdict: VerdictBy {
+            command: false,
+            default_allow: true,
+            cache: None,
+            deny_errno: libc::EPERM,
+            audit: false,
+        },
     }
 }
 
@@ -90,8 +96,8 @@ fn setting() -> Setting {
         umask: 0o022,
         nice: 0,
         limits: BTreeMap::new(),
-        env: BTreeMap::new(),
-        inherit_env: Vec::new(),
+        env: Arc::default(),
+        inherit_env: Arc::default(),
         stdin: Stdin::Null,
         output: Output::Log,
         no_new_privs: false,
@@ -127,7 +133,7 @@ fn set_rule(rule: &mut Rule, key: &str, value: &str) {
         "success" => {
             ending.success_codes = value.split(',').map(|code| code.parse().expect("a code")).collect()
         }
-        "on-failure" => ending.on_failure = Some(Command::Shell("true".into())),
+        "on-failure" => ending.on_failure = Some(Command::Shell("true".into()).into()),
         "ignore-self" => rule.watch.ignore_self = value == "true",
         "rescan" => rule.watch.rescan = Some(duration(value)),
         "on-overflow" => rule.watch.on_overflow = OnOverflow::Ignore,
