@@ -29,6 +29,7 @@
 //! - *A file that cannot be read* is kept as `journal.bad-N`, and is never a reason not to start. What was read of
 //!   it up to there holds, and every rule owes a rescan for what came after.
 
+mod changes;
 mod content;
 mod fields;
 mod frame;
@@ -42,11 +43,11 @@ mod store;
 mod syncer;
 mod writer;
 
-use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::engine::{Action, Engine};
 use crate::rule::{Rule, RuleSet};
 use crate::sys::private::{PrivateDirectory, PrivateError};
 use notes::Notes;
@@ -65,7 +66,8 @@ pub struct Journal {
     notes: Notes,
     writer: Writer,
     directory: PathBuf,
-    is_shed: bool,
+    /// Whether an action that was noted and not committed starts a run.
+    has_spawn: bool,
 }
 
 /// Why there is no journal. (A directory that cannot be used is no reason: see [`Journal::health`].)
@@ -92,7 +94,7 @@ impl Journal {
             }
             Err(PrivateError::InUse) => return Err(OpenError::InUse(directory.to_owned())),
             // The writer tries again, and says why it cannot.
-            Err(PrivateError::OwnedBy(_) | PrivateError::Failed(_)) => (None, State::default()),
+            Err(PrivateError::Unfit(_) | PrivateError::Failed(_)) => (None, State::default()),
         };
         state.begin_life();
         let restored = Restored::new(&state, rules, now);
@@ -100,7 +102,9 @@ impl Journal {
             let state = state.rules.get(&*rule.name)?;
             Some((Arc::clone(&rule.name), state.owes_rescan?))
         });
-        let mut notes = Notes::new(now, owing.collect());
+        let is_paused = |rule: &&Arc<Rule>| state.rules.get(&*rule.name).is_some_and(|state| state.is_paused);
+        let paused = rules.rules.iter().filter(is_paused).map(|rule| Arc::clone(&rule.name));
+        let mut notes = Notes::new(now, owing.collect(), paused.collect());
         for (rule, paths) in &restored.removed {
             if restored.rules.contains_key(rule) {
                 notes.answered(rule, paths.iter().map(PathBuf::as_path));
@@ -109,7 +113,55 @@ impl Journal {
             }
         }
         let writer = Writer::start(directory.to_owned(), store, state).map_err(OpenError::Failed)?;
-        Ok((Journal { notes, writer, directory: directory.to_owned(), is_shed: false }, restored))
+        Ok((Journal { notes, writer, directory: directory.to_owned(), has_spawn: false }, restored))
+    }
+
+    /// Notes what the engine's last input has changed, and the actions that came of it. Call it after every
+    /// [`Engine::handle`].
+    pub fn note(&mut self, engine: &Engine, actions: &[Action]) {
+        changes::note(engine, &mut self.notes);
+        self.has_spawn |= actions.iter().any(|action| matches!(action, Action::Spawn(_)));
+        if self.must_say_again(engine) {
+            changes::say_again(engine, &mut self.notes);
+        }
+    }
+
+    /// Hands over what was noted, in order: call it before the actions are carried out. If one of them starts a
+    /// run for what came just now, waits until the kernel has the note of it, at most 20 ms.
+    pub fn commit(&mut self) {
+        let has_spawn = std::mem::take(&mut self.has_spawn);
+        if self.notes.is_empty() {
+            return;
+        }
+        let (frames, has_waiting) = self.notes.take();
+        match self.writer.send(frames) {
+            Ok(()) if has_waiting && has_spawn => self.writer.wait(),
+            Ok(()) => {}
+            Err(frames) => {
+                if self.notes.put_back(frames) {
+                    log::warn!(
+                        directory:% = self.directory.display();
+                        "journal is too far behind: what waits is only in memory until it has caught up"
+                    );
+                }
+            }
+        }
+    }
+
+    /// Notes that everything has been read until the last moment that it was told, hands everything over and waits
+    /// until it is on the disk, at most five seconds. Call it when the engine is finished.
+    pub fn close(mut self, engine: &Engine) {
+        if self.notes.is_shed() {
+            changes::say_again(engine, &mut self.notes);
+        }
+        self.notes.note_read_until();
+        self.commit();
+        if !self.writer.close() {
+            log::warn!(
+                directory:% = self.directory.display();
+                "journal is not on the disk: the disk has not answered for five seconds"
+            );
+        }
     }
 
     /// A path of the rule is watched from here on: its marks are set. If the rule is to catch up with what came
@@ -142,5 +194,14 @@ impl Journal {
     /// How the journal fares, for status.
     pub fn health(&self) -> Health {
         self.writer.health()
+    }
+
+    /// After notes were thrown away, once the writer is there again; or when more waited than could be held, and
+    /// all of it is answered.
+    fn must_say_again(&self, engine: &Engine) -> bool {
+        if self.notes.is_shed() {
+            return self.writer.has_caught_up();
+        }
+        self.writer.is_incomplete() && engine.is_idle()
     }
 }

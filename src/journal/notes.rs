@@ -3,10 +3,11 @@
 //! They stay in order. When the writer is so far behind that they grow too long, those about what waits are
 //! thrown away, and everything that waits is said again when it has caught up.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::frame::{self, Next, Reader};
 use super::record::{Object, Record, Waiting};
@@ -24,7 +25,7 @@ const PATH_LEN_MAX: usize = 16 * 1024;
 const PATHS_LEN_MAX: usize = 32 * 1024;
 
 /// How often it is noted that everything has been read.
-const READ_UNTIL_PAUSE: std::time::Duration = std::time::Duration::from_secs(1);
+const READ_UNTIL_PAUSE: Duration = Duration::from_secs(1);
 
 /// What is noted and not handed over yet.
 #[derive(Debug)]
@@ -36,11 +37,12 @@ pub struct Notes {
     read_until: Stamp,
     noted_until: Option<Stamp>,
     owing: BTreeMap<Arc<str>, Stamp>,
+    paused: BTreeSet<Arc<str>>,
 }
 
 impl Notes {
-    /// Nothing is noted, and nothing that happened before this moment will be.
-    pub fn new(now: Stamp, owing: BTreeMap<Arc<str>, Stamp>) -> Notes {
+    /// Nothing is noted yet but who owes a rescan and who is paused.
+    pub fn new(now: Stamp, owing: BTreeMap<Arc<str>, Stamp>, paused: BTreeSet<Arc<str>>) -> Notes {
         let mut notes = Notes {
             frames: Vec::new(),
             has_waiting: false,
@@ -48,6 +50,7 @@ impl Notes {
             read_until: now,
             noted_until: None,
             owing,
+            paused,
         };
         notes.read_until(now);
         notes
@@ -103,9 +106,18 @@ impl Notes {
         }
     }
 
-    /// Whether the rule is paused.
-    pub fn paused(&mut self, rule: &str, is_paused: bool) {
-        self.push(&Record::Paused { rule, is_paused });
+    /// The rule is paused.
+    pub fn paused(&mut self, rule: &Arc<str>) {
+        if self.paused.insert(Arc::clone(rule)) {
+            self.push(&Record::Paused { rule, is_paused: true });
+        }
+    }
+
+    /// The rule is not paused.
+    pub fn resumed(&mut self, rule: &str) {
+        if self.paused.remove(rule) {
+            self.push(&Record::Paused { rule, is_paused: false });
+        }
     }
 
     /// The rule owes a walk for what changed since this moment; if it did already, since the earlier one.
@@ -126,6 +138,7 @@ impl Notes {
     /// There is no such rule any more.
     pub fn forgotten(&mut self, rule: &str) {
         self.owing.remove(rule);
+        self.paused.remove(rule);
         self.push(&Record::Forgotten { rule });
     }
 
@@ -182,10 +195,13 @@ impl Notes {
         self.is_shed
     }
 
-    /// What waits and is owed or paused will be said again, completely.
+    /// What waits is said again from here on, completely; who owes a rescan and who is paused is said here.
     pub fn reset(&mut self) {
         self.is_shed = false;
         self.push(&Record::Reset);
+        for rule in std::mem::take(&mut self.paused) {
+            self.paused(&rule);
+        }
         for (rule, since) in std::mem::take(&mut self.owing) {
             self.owes_rescan(&rule, since);
         }

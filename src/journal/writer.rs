@@ -7,6 +7,7 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -67,6 +68,7 @@ enum Message {
 struct Shared {
     progress: Mutex<Progress>,
     changed: Condvar,
+    is_incomplete: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -126,6 +128,16 @@ impl Writer {
         let is_late = |progress: &mut Progress| progress.written < self.sent;
         let waited = self.shared.changed.wait_timeout_while(progress, WRITTEN_WAIT, is_late);
         self.is_behind = waited.unwrap_or_else(PoisonError::into_inner).1.timed_out();
+    }
+
+    /// Whether everything that was sent has been taken.
+    pub fn has_caught_up(&self) -> bool {
+        self.shared.progress().written == self.sent
+    }
+
+    /// Whether more waits than could be held.
+    pub fn is_incomplete(&self) -> bool {
+        self.shared.is_incomplete.load(Ordering::Relaxed)
     }
 
     /// How the journal fares.
@@ -210,6 +222,7 @@ impl Thread {
         while let Ok(Next::Payload(payload)) = reader.next() {
             self.state.apply(&Record::read(payload).expect("the loop sends what Record::write made"));
         }
+        self.shared.is_incomplete.store(self.state.is_incomplete(), Ordering::Relaxed);
     }
 
     /// Does what is due: a new try after a failure, a snapshot of a file that has grown, fsync(2).

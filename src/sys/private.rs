@@ -5,16 +5,18 @@
 //! above it changes nothing.
 
 use std::fmt;
-use std::fs::{DirBuilder, File, Permissions};
+use std::fs::{File, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, Flock, FlockArg, OFlag, open, openat, renameat};
+use nix::fcntl::{AtFlags, Flock, FlockArg, OFlag, openat, renameat};
 use nix::sys::stat::Mode;
 use nix::unistd::{UnlinkatFlags, geteuid, linkat, unlinkat};
+
+use super::directory::{DirectoryError, open_private};
 
 /// What is tried again before a directory counts as another daemon's: a child that a killed daemon was just
 /// starting holds the lock until its execve(2).
@@ -35,8 +37,8 @@ pub struct PrivateDirectory {
 pub enum PrivateError {
     /// Another process has locked it.
     InUse,
-    /// It belongs to this user.
-    OwnedBy(u32),
+    /// It is not ours alone.
+    Unfit(DirectoryError),
     /// The system refused.
     Failed(io::Error),
 }
@@ -45,35 +47,21 @@ impl fmt::Display for PrivateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             PrivateError::InUse => f.write_str("another process uses the directory"),
-            PrivateError::OwnedBy(uid) => write!(f, "the directory belongs to user {uid}"),
-            PrivateError::Failed(error) if error.raw_os_error() == Some(Errno::ELOOP as i32) => {
-                f.write_str("the directory is a symbolic link")
-            }
+            PrivateError::Unfit(error) => error.fmt(f),
             PrivateError::Failed(error) => error.fmt(f),
         }
     }
 }
 
 impl PrivateDirectory {
-    /// Opens and locks it: open(2) with O_DIRECTORY and O_NOFOLLOW, flock(2). It is made where it is missing,
-    /// and its mode becomes 0700.
+    /// Opens it as [`open_private`] does, and locks it: flock(2). Its mode becomes 0700.
     ///
     /// # Errors
-    /// It cannot be made or opened, is a link, belongs to another user, or is locked by another process.
+    /// It cannot be made or opened, is not ours alone, or is locked by another process.
     pub fn open(path: &Path) -> Result<PrivateDirectory, PrivateError> {
-        // An error matters only if the directory is not there: the next step says so.
-        let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
-        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        let directory = match (open(path, flags, Mode::empty()), made) {
-            (Ok(descriptor), _) => File::from(descriptor),
-            (Err(Errno::ENOENT), Err(error)) => return Err(PrivateError::Failed(error)),
-            (Err(errno), _) => return Err(PrivateError::Failed(errno.into())),
-        };
-        let metadata = directory.metadata().map_err(PrivateError::Failed)?;
-        if metadata.uid() != geteuid().as_raw() {
-            return Err(PrivateError::OwnedBy(metadata.uid()));
-        }
-        if metadata.mode() & 0o7777 != 0o700 {
+        let directory = File::from(open_private(path).map_err(PrivateError::Unfit)?);
+        let mode = directory.metadata().map_err(PrivateError::Failed)?.mode() & 0o7777;
+        if mode != 0o700 {
             directory.set_permissions(Permissions::from_mode(0o700)).map_err(PrivateError::Failed)?;
         }
         Ok(PrivateDirectory { descriptor: lock(directory)?, path: path.to_owned() })
@@ -171,7 +159,7 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("a/b");
         drop(PrivateDirectory::open(&path).unwrap());
-        std::fs::set_permissions(&path, Permissions::from_mode(0o777)).unwrap();
+        std::fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
         drop(PrivateDirectory::open(&path).unwrap());
         assert_eq!(path.metadata().unwrap().mode() & 0o7777, 0o700);
     }
@@ -182,7 +170,7 @@ mod tests {
         std::fs::create_dir(place.path().join("real")).unwrap();
         symlink("real", place.path().join("link")).unwrap();
         let refused = PrivateDirectory::open(&place.path().join("link"));
-        assert!(matches!(refused, Err(PrivateError::Failed(_))), "{refused:?}");
+        assert!(matches!(refused, Err(PrivateError::Unfit(_))), "{refused:?}");
     }
 
     #[test]
@@ -223,7 +211,7 @@ mod tests {
         let path = place.path().join("theirs");
         std::fs::create_dir(&path).unwrap();
         nix::unistd::chown(&path, other, None).unwrap();
-        assert!(matches!(PrivateDirectory::open(&path), Err(PrivateError::OwnedBy(65534))));
+        assert!(matches!(PrivateDirectory::open(&path), Err(PrivateError::Unfit(_))));
 
         let directory = PrivateDirectory::open(place.path()).unwrap();
         drop(directory.create("planted").unwrap());
