@@ -17,6 +17,8 @@ use crate::rule::{Rule, RuleId, RuleSet};
 impl Engine {
     /// Takes the rules over.
     pub(super) fn reload(&mut self, rules: Arc<RuleSet>) {
+        let gone_before: Vec<LaneId> =
+            self.lanes.iter().filter(|(_, lane)| lane.id.is_none()).map(|(id, _)| *id).collect();
         for lane in self.lanes.values_mut() {
             lane.id = None;
         }
@@ -27,7 +29,17 @@ impl Engine {
             self.empty(id);
             self.retire(id);
         }
+        gone_before.into_iter().for_each(|id| self.keep_runs(id));
         self.touched.extend(self.lanes.keys());
+    }
+
+    /// What the runs of a rule that came back have taken was not kept while it was gone.
+    fn keep_runs(&mut self, id: LaneId) {
+        let Some(lane) = self.lanes.get(&id).filter(|lane| lane.id.is_some()) else { return };
+        let rule = &lane.rule.name;
+        let changed =
+            lane.held.keys().map(|path| Change::Path { rule: Arc::clone(rule), path: Arc::clone(path) });
+        self.changes.extend(changed);
     }
 
     fn adopt(&mut self, id: RuleId, rule: &Arc<Rule>) -> LaneId {

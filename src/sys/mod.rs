@@ -12,6 +12,7 @@ pub mod mounts;
 pub mod pipes;
 pub mod place;
 pub mod poller;
+pub mod private;
 pub mod process;
 pub mod sessions;
 pub mod signals;
