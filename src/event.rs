@@ -182,9 +182,9 @@ impl EventMask {
         EVENTS.iter().enumerate().filter(move |(bit, _)| self.0 & (1 << bit) != 0).map(|(_, kind)| kind)
     }
 
-    /// Each of its events alone, in order.
+    /// Each event of it as a mask of its own.
     pub fn singles(self) -> impl Iterator<Item = EventMask> {
-        (0..EVENTS.len()).map(|bit| EventMask(1 << bit)).filter(move |event| self.contains(*event))
+        (0..EVENTS.len()).map(|bit| EventMask(1 << bit)).filter(move |single| self.contains(*single))
     }
 
     /// The kernel's bits for these events (fanotify_mark(2)); ours have none.
