@@ -8,4 +8,5 @@ pub mod mounts;
 pub mod place;
 pub mod poller;
 pub mod trust;
+pub mod wakeup;
 pub mod writers;
