@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::event::EventMask;
 use crate::glob::Glob;
+use crate::moment::Moment;
 use crate::template::Template;
 
 /// Every rule of every rule file, and the daemon's own settings.
@@ -101,6 +102,15 @@ pub struct Source {
     pub line: u32,
 }
 
+impl Rule {
+    /// Whether it means the same as the other: where a rule is written and how it is described does not matter.
+    pub fn means_the_same_as(&self, other: &Rule) -> bool {
+        let description = other.description.clone();
+        let placed = Rule { description, source: other.source.clone(), ..self.clone() };
+        placed == *other
+    }
+}
+
 /// What a rule watches.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Watch {
@@ -139,13 +149,13 @@ pub enum Scope {
     Tree,
 }
 
-/// `include` and `exclude`.
+/// `include` and `exclude`. Shared where they come from `[defaults]`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Filter {
     /// Empty: everything.
-    pub include: Vec<Glob>,
+    pub include: Arc<[Glob]>,
     /// Wins over `include`; an excluded directory excludes all below it.
-    pub exclude: Vec<Glob>,
+    pub exclude: Arc<[Glob]>,
 }
 
 /// Which events fire a rule.
@@ -172,17 +182,17 @@ impl On {
     }
 }
 
-/// `by-exe`, `not-by-exe`, `by-user`, `not-by-user`. Empty lists ask for nothing.
+/// `by-exe`, `not-by-exe`, `by-user`, `not-by-user`. Empty lists ask for nothing. Shared as in [`Filter`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CauseFilter {
     /// Absolute paths of programs.
-    pub exe: Vec<PathBuf>,
+    pub exe: Arc<[PathBuf]>,
     /// Absolute paths of programs.
-    pub not_exe: Vec<PathBuf>,
+    pub not_exe: Arc<[PathBuf]>,
     /// Users.
-    pub user: Vec<Identity>,
+    pub user: Arc<[Identity]>,
     /// Users.
-    pub not_user: Vec<Identity>,
+    pub not_user: Arc<[Identity]>,
 }
 
 /// What happens after events were lost.
@@ -219,6 +229,19 @@ pub struct Gather {
     /// With `batch` and arguments that grow with the paths: at most this many bytes of them in one run
     /// (a path counts its length and 9 more); the rest waits for the next run at once.
     pub batch_bytes_max: Option<usize>,
+}
+
+impl Gather {
+    /// When a run is due after events of which the first and the last came at these moments.
+    pub fn due(&self, first: Moment, last: Moment) -> Moment {
+        match self.edge {
+            Edge::Leading => first,
+            Edge::Trailing => {
+                let quiet = last + self.debounce;
+                self.max_wait.map_or(quiet, |max_wait| quiet.min(first + max_wait))
+            }
+        }
+    }
 }
 
 /// At which end of a burst a rule runs.
@@ -298,10 +321,10 @@ pub struct Setting {
     pub nice: i32,
     /// Resource limits by kind: soft and hard alike. None: unlimited.
     pub limits: BTreeMap<Resource, Option<u64>>,
-    /// Set last.
-    pub env: BTreeMap<String, String>,
-    /// Taken from the daemon's own environment.
-    pub inherit_env: Vec<String>,
+    /// Set last. Shared where it comes from `[defaults]`: thousands of rules may have one large table.
+    pub env: Arc<BTreeMap<String, String>>,
+    /// Taken from the daemon's own environment. Shared where it comes from `[defaults]`.
+    pub inherit_env: Arc<[String]>,
     /// What it reads.
     pub stdin: Stdin,
     /// Where its output goes.
@@ -396,8 +419,8 @@ pub struct Ending {
     pub retry_delay: Duration,
     /// The doubling ends here.
     pub retry_max_delay: Duration,
-    /// Runs after the last failed try.
-    pub on_failure: Option<Command>,
+    /// Runs after the last failed try. Shared where it comes from `[defaults]`.
+    pub on_failure: Option<Arc<Command>>,
     /// When the desktop is told.
     pub notify: Notify,
 }
@@ -429,4 +452,21 @@ pub struct VerdictBy {
     pub command: bool,
     /// What holds when the command does not decide in time.
     pub default_allow: bool,
+    /// How long a verdict holds for a file that is not modified; none: every open is asked anew.
+    pub cache: Option<Duration>,
+    /// What a denied opener gets, by number: one of [`DENY_ERRNOS`]. Anything but EPERM needs Linux 6.14.
+    pub deny_errno: i32,
+    /// Whether verdicts go to the audit log (FAN_AUDIT).
+    pub audit: bool,
 }
+
+/// The errors that the kernel lets a verdict choose (FAN_DENY_ERRNO).
+pub static DENY_ERRNOS: [(&str, i32, &str); 7] = [
+    ("EPERM", libc::EPERM, "operation not permitted"),
+    ("EIO", libc::EIO, "input/output error"),
+    ("EBUSY", libc::EBUSY, "device or resource busy"),
+    ("ETXTBSY", libc::ETXTBSY, "text file busy"),
+    ("EAGAIN", libc::EAGAIN, "try again"),
+    ("ENOSPC", libc::ENOSPC, "no space left on device"),
+    ("EDQUOT", libc::EDQUOT, "disk quota exceeded"),
+];

@@ -39,10 +39,15 @@ pub enum Command {
     Events(events::Args),
     /// Ask the running daemon
     Status(status::Args),
+    /// Tell the running daemon
     #[command(flatten)]
     Control(control::Args),
     /// Print the JSON Schema of the rule file
     Schema(schema::Args),
     /// Print shell completions
     Completions(completions::Args),
+    /// Tell a desktop; started by the daemon
+    #[cfg(feature = "desktop")]
+    #[command(name = crate::desktop::SUBCOMMAND, hide = true)]
+    Notify(super::notify::Args),
 }

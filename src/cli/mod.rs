@@ -4,9 +4,14 @@ pub mod args;
 pub mod check;
 pub mod completions;
 pub mod control;
+pub mod directories;
 pub mod events;
 pub mod explain;
 pub mod import;
+#[cfg(feature = "desktop")]
+pub mod notify;
+pub mod output;
+pub mod rule_files;
 pub mod run;
 pub mod schema;
 pub mod status;
@@ -48,5 +53,7 @@ pub fn run(cli: &Cli) -> ExitStatus {
         Command::Control(command) => control::run(command, &cli.global),
         Command::Schema(args) => schema::run(args, &cli.global),
         Command::Completions(args) => completions::run(args, &cli.global),
+        #[cfg(feature = "desktop")]
+        Command::Notify(args) => notify::run(args, &cli.global),
     }
 }

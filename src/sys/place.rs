@@ -77,9 +77,8 @@ pub fn touch_straight(at: BorrowedFd<'_>, path: &Path) -> Result<OwnedFd, Errno>
 /// ELOOP: there is a link; EXDEV: another mount begins on the way; else as [`touch`].
 pub fn open_directory(at: BorrowedFd<'_>, path: &Path) -> Result<OwnedFd, Errno> {
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
-    let straight = ResolveFlag::RESOLVE_NO_SYMLINKS
-        | ResolveFlag::RESOLVE_NO_MAGICLINKS
-        | ResolveFlag::RESOLVE_NO_XDEV;
+    let straight =
+        ResolveFlag::RESOLVE_NO_SYMLINKS | ResolveFlag::RESOLVE_NO_MAGICLINKS | ResolveFlag::RESOLVE_NO_XDEV;
     openat2(at, path, OpenHow::new().flags(flags).resolve(straight))
 }
 
@@ -122,10 +121,7 @@ pub fn entries(directory: OwnedFd) -> Result<impl Iterator<Item = Result<Entry, 
             let is_self = name == b"." || name == b"..";
             (!is_self).then(|| {
                 let name = std::os::unix::ffi::OsStrExt::from_bytes(name);
-                Ok(Entry {
-                    name: std::ffi::OsStr::to_owned(name),
-                    kind: entry.file_type().map(Kind::from),
-                })
+                Ok(Entry { name: std::ffi::OsStr::to_owned(name), kind: entry.file_type().map(Kind::from) })
             })
         }
         Err(errno) => Some(Err(errno)),

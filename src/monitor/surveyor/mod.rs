@@ -370,7 +370,7 @@ impl Surveyor {
         let Ok(below) = path.strip_prefix(home) else { return false };
         let below = below.as_os_str().as_bytes();
         root.order.demand.tree_choice.is_some()
-            && root.order.rules.iter().any(|rule| matcher::enters(&rule.watch, below))
+            && root.order.rules.iter().any(|rule| matcher::is_entered(&rule.watch, below))
     }
 
     /// Marks a directory in the group of its file system, which it gets if it needs one of its own.
