@@ -4,20 +4,14 @@ use crate::event::EventMask;
 use crate::rule::{MarkChoice, Scope, Watch};
 
 /// Events on a directory's entries as names; the rest happen to objects.
-const NAMES: u64 = libc::FAN_CREATE
-    | libc::FAN_DELETE
-    | libc::FAN_MOVED_FROM
-    | libc::FAN_MOVED_TO
-    | libc::FAN_RENAME;
+const NAMES: u64 =
+    libc::FAN_CREATE | libc::FAN_DELETE | libc::FAN_MOVED_FROM | libc::FAN_MOVED_TO | libc::FAN_RENAME;
 /// Events that only a mark on the object itself, or on its file system, sees.
 const SELF: u64 = libc::FAN_DELETE_SELF | libc::FAN_MOVE_SELF;
 
 /// Notices that an entry on the way comes to mean something else.
-pub const WAY: u64 = libc::FAN_CREATE
-    | libc::FAN_DELETE
-    | libc::FAN_MOVED_FROM
-    | libc::FAN_MOVED_TO
-    | libc::FAN_ONDIR;
+pub const WAY: u64 =
+    libc::FAN_CREATE | libc::FAN_DELETE | libc::FAN_MOVED_FROM | libc::FAN_MOVED_TO | libc::FAN_ONDIR;
 /// Notices that a directory on the way goes away, and nothing else.
 pub const PASSAGE: u64 = SELF | libc::FAN_ONDIR;
 /// Notices that a tree gets or loses a directory.

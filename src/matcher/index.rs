@@ -8,7 +8,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// A path as rules wrote it; rules that wrote the same path share it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -48,7 +48,7 @@ pub struct Site {
 /// Every root's attachments, by directory.
 #[derive(Debug, Default)]
 pub struct Index {
-    sites: HashMap<PathBuf, Rc<Site>>,
+    sites: HashMap<PathBuf, Arc<Site>>,
     attached: HashMap<RootId, Vec<Attachment>>,
 }
 
@@ -61,7 +61,7 @@ impl Index {
         }
         for attachment in attachments.iter().filter(|new| !old.contains(new)) {
             let site = self.sites.entry(attachment.directory.clone()).or_default();
-            Rc::make_mut(site).insert(root, &attachment.what);
+            Arc::make_mut(site).insert(root, &attachment.what);
         }
         if !attachments.is_empty() {
             self.attached.insert(root, attachments);
@@ -75,7 +75,7 @@ impl Index {
     }
 
     /// What a directory itself means.
-    pub fn site(&self, directory: &Path) -> Option<&Rc<Site>> {
+    pub fn site(&self, directory: &Path) -> Option<&Arc<Site>> {
         self.sites.get(directory)
     }
 
@@ -89,7 +89,7 @@ impl Index {
 
     fn remove(&mut self, root: RootId, attachment: &Attachment) {
         let Some(site) = self.sites.get_mut(&attachment.directory) else { return };
-        let site = Rc::make_mut(site);
+        let site = Arc::make_mut(site);
         site.remove(root, &attachment.what);
         if site.is_empty() {
             self.sites.remove(&attachment.directory);

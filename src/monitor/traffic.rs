@@ -4,9 +4,9 @@
 //! memory is bounded by what there is to watch. Word from the surveyor comes through a bounded channel: it waits
 //! for the loop, never the other way round.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::{io, mem};
@@ -55,6 +55,8 @@ pub struct Orders {
     pub entered: VecDeque<Entered>,
     /// Roots whose trees are to be walked again, because more came than we remember.
     pub walk: BTreeSet<RootId>,
+    /// The number of the last order that makes for a walk.
+    pub walks: u64,
     /// The monitor is gone.
     pub is_over: bool,
 }
@@ -85,6 +87,10 @@ pub enum Message {
     Chart(RootId, Vec<Attachment>),
     /// A walk found these.
     Found(Found),
+    /// All walks up to the one of this number are over.
+    Walked(u64),
+    /// The ids of the users that rules name.
+    Users(HashMap<String, u32>),
     /// How it stands with a root.
     State(RootId, RootState),
     /// All roots of the rule set of this number are armed or degraded.
@@ -126,8 +132,10 @@ pub enum KnownPlace {
 /// What a walk found in one directory.
 #[derive(Debug)]
 pub struct Found {
-    /// Its real path.
-    pub directory: PathBuf,
+    /// The group that knows the directory.
+    pub token: Token,
+    /// The directory.
+    pub key: ObjectKey,
     /// The entries.
     pub entries: Vec<FoundEntry>,
     /// For whom.
@@ -216,10 +224,7 @@ pub struct Over;
 pub fn mail() -> io::Result<(Outbox, Mailbox)> {
     let wakeup = Arc::new(Wakeup::new()?);
     let (sender, receiver) = sync_channel(MESSAGES_MAX);
-    Ok((
-        Outbox { messages: sender, wakeup: Arc::clone(&wakeup) },
-        Mailbox { messages: receiver, wakeup },
-    ))
+    Ok((Outbox { messages: sender, wakeup: Arc::clone(&wakeup) }, Mailbox { messages: receiver, wakeup }))
 }
 
 impl Inbox {
@@ -237,9 +242,10 @@ impl Inbox {
         self.wakeup.wake();
     }
 
-    /// Asks for a directory to be entered.
-    pub fn enter(&self, entered: Entered) {
+    /// Asks for a directory to be entered, as the walk of this number.
+    pub fn enter(&self, number: u64, entered: Entered) {
         self.order(|orders| {
+            orders.walks = number;
             if orders.entered.len() < ENTERED_MAX {
                 orders.entered.push_back(entered);
             } else {
@@ -292,13 +298,21 @@ impl Mailbox {
     }
 }
 
-/// The roots of a rule set, each with the rules that wrote it.
-pub type Roots = BTreeMap<RootId, RootOrder>;
+impl Audience {
+    /// Whether the rules of a root are told.
+    pub fn includes_root(&self, id: RootId) -> bool {
+        match self {
+            Audience::Root(root) => *root == id,
+            Audience::Everybody | Audience::Rule(_) => true,
+        }
+    }
 
-impl Found {
-    /// The path of the directory.
-    pub fn directory(&self) -> &Path {
-        &self.directory
+    /// Whether a rule is told.
+    pub fn includes_rule(&self, id: RuleId) -> bool {
+        match self {
+            Audience::Rule(rule) => *rule == id,
+            Audience::Everybody | Audience::Root(_) => true,
+        }
     }
 }
 

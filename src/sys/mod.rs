@@ -12,6 +12,7 @@ pub mod pipes;
 pub mod place;
 pub mod poller;
 pub mod process;
+pub mod program;
 pub mod sessions;
 pub mod signals;
 pub mod trust;

@@ -45,11 +45,7 @@ impl AsFd for Wakeup {
 ///
 /// # Errors
 /// poll(2) fails.
-pub fn wait(
-    wakeup: &Wakeup,
-    urgent: BorrowedFd<'_>,
-    timeout: Option<Duration>,
-) -> io::Result<(bool, bool)> {
+pub fn wait(wakeup: &Wakeup, urgent: BorrowedFd<'_>, timeout: Option<Duration>) -> io::Result<(bool, bool)> {
     let mut polled =
         [PollFd::new(wakeup.as_fd(), PollFlags::POLLIN), PollFd::new(urgent, PollFlags::POLLPRI)];
     // Rounded up: a wait that ends a fraction early would be a busy loop.

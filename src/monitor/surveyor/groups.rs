@@ -26,7 +26,8 @@ impl Groups {
 
     /// The group of the file system with this `st_dev`.
     pub fn of(&self, device: u64) -> (Token, Arc<Group>) {
-        let (token, group) = self.own.get(&device).map_or((MAIN, &self.main), |(token, group)| (*token, group));
+        let (token, group) =
+            self.own.get(&device).map_or((MAIN, &self.main), |(token, group)| (*token, group));
         (token, Arc::clone(group))
     }
 

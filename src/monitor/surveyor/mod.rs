@@ -20,7 +20,7 @@ use super::traffic::{
     RootOrder, RootState, Token,
 };
 use crate::event::Origin;
-use crate::matcher::{self, Attachment, Index, RootId};
+use crate::matcher::{self, Index, RootId};
 use crate::plan;
 use crate::sys::fanotify::{Group, Subject};
 use crate::sys::mounts::{MountTable, Mountinfo};
@@ -46,6 +46,9 @@ pub struct Surveyor {
     walks: VecDeque<Walk>,
     /// The number of the rule set that is being armed, and its roots that are not.
     settling: Option<(u64, BTreeSet<RootId>)>,
+    /// The number of the last order for a walk, and of the last that was told to be carried out.
+    asked: u64,
+    walked: u64,
 }
 
 /// A root as it stands.
@@ -85,6 +88,8 @@ impl Surveyor {
             dirty: BTreeSet::new(),
             walks: VecDeque::new(),
             settling: None,
+            asked: 0,
+            walked: 0,
         })
     }
 
@@ -96,10 +101,9 @@ impl Surveyor {
 
     /// One round; says whether it was the last.
     fn turn(&mut self) -> Result<bool, Over> {
-        let is_idle = self.dirty.is_empty() && self.walks.is_empty();
-        let timeout = if is_idle { None } else { Some(std::time::Duration::ZERO) };
-        let (_, is_remounted) = wakeup::wait(self.inbox.wakeup(), self.mountinfo.as_fd(), timeout)
-            .unwrap_or((true, false));
+        let timeout = if self.is_idle() { None } else { Some(std::time::Duration::ZERO) };
+        let (_, is_remounted) =
+            wakeup::wait(self.inbox.wakeup(), self.mountinfo.as_fd(), timeout).unwrap_or((true, false));
         if is_remounted {
             self.remount();
         }
@@ -117,10 +121,19 @@ impl Surveyor {
             }
         }
         self.settle()?;
+        if self.is_idle() && self.walked != self.asked {
+            self.walked = self.asked;
+            self.outbox.tell(Message::Walked(self.walked))?;
+        }
         Ok(false)
     }
 
+    fn is_idle(&self) -> bool {
+        self.dirty.is_empty() && self.walks.is_empty()
+    }
+
     fn accept(&mut self, orders: Orders) -> Result<(), Over> {
+        self.asked = self.asked.max(orders.walks);
         if let Some((number, roots)) = orders.roots {
             self.replace_roots(number, roots)?;
         }
@@ -220,7 +233,10 @@ impl Surveyor {
         for place in places {
             let mask = self.directory_mask(&place.path);
             if mask != 0 {
-                self.mark_directory(place.fd.as_fd(), place.device, mask, |token| known(token, &place))?;
+                let known = |token| known(token, &place);
+                if let Err(errno) = self.mark_directory(place.fd.as_fd(), place.device, mask, known)? {
+                    self.unwatched(&place.path, errno);
+                }
             }
         }
         Ok(())
@@ -277,7 +293,8 @@ impl Surveyor {
         is_dir: bool,
     ) -> Result<(), Over> {
         self.outbox.tell(Message::Found(Found {
-            directory: parent.path.clone(),
+            token: self.groups.of(parent.device).0,
+            key: parent.key(),
             entries: vec![FoundEntry { name: name.to_owned(), is_dir, is_held: false, key: None }],
             audience: Audience::Root(id),
             origin: Origin::Rescan,
@@ -380,16 +397,16 @@ impl Surveyor {
         device: u64,
         mask: u64,
         known: impl Fn(Token) -> Known,
-    ) -> Result<Result<(), Errno>, Over> {
-        let (_, group) = self.groups.of(device);
+    ) -> Result<Result<Token, Errno>, Over> {
+        let (token, group) = self.groups.of(device);
         let result = group.add(Subject::Directory, mask, fd, Path::new("."));
         if result != Err(Errno::EXDEV) {
-            return Ok(result);
+            return Ok(result.map(|()| token));
         }
         let Ok((token, group)) = self.groups.separate(device) else { return Ok(Err(Errno::EMFILE)) };
         self.outbox.tell(Message::Group(token, Arc::clone(&group)))?;
         self.outbox.tell(Message::Known(vec![known(token)]))?;
-        Ok(group.add(Subject::Directory, mask, fd, Path::new(".")))
+        Ok(group.add(Subject::Directory, mask, fd, Path::new(".")).map(|()| token))
     }
 
     fn mark_object(
@@ -424,5 +441,3 @@ impl Standing {
         }
     }
 }
-
-fn _unused(_: &Attachment) {}

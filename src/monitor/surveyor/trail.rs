@@ -234,15 +234,15 @@ impl End {
             (End::File { parent, name, key }, End::File { parent: at, name: by, key: which }) => {
                 parent.path == at.path && parent.key() == at.key() && name == by && key == which
             }
-            (End::Directory(one), End::Directory(other)) => one.path == other.path && one.key() == other.key(),
+            (End::Directory(one), End::Directory(other)) => {
+                one.path == other.path && one.key() == other.key()
+            }
             (End::Foreign(one), End::Foreign(other)) => one == other,
-            (End::Refused { at, errno }, End::Refused { at: place, errno: why }) => at == place && errno == why,
+            (End::Refused { at, errno }, End::Refused { at: place, errno: why }) => {
+                at == place && errno == why
+            }
             (
-                End::Missing
-                | End::File { .. }
-                | End::Directory(_)
-                | End::Foreign(_)
-                | End::Refused { .. },
+                End::Missing | End::File { .. } | End::Directory(_) | End::Foreign(_) | End::Refused { .. },
                 _,
             ) => false,
         }

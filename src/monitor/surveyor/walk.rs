@@ -3,13 +3,12 @@
 
 use std::ffi::OsString;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use nix::errno::Errno;
 
-use super::super::traffic::{Audience, Found, FoundEntry, Known, KnownPlace, Message, Over};
+use super::super::traffic::{Audience, Found, FoundEntry, Known, KnownPlace, Message, Over, Token};
 use super::Surveyor;
 use crate::event::Origin;
 use crate::matcher::RootId;
@@ -61,6 +60,7 @@ struct Visit {
     step: Step,
     path: PathBuf,
     fd: OwnedFd,
+    token: Token,
     key: ObjectKey,
     device: u64,
     mask: u64,
@@ -90,14 +90,12 @@ impl Surveyor {
         for step in steps.into_iter().rev() {
             visits.extend(self.visit(walk, &base, step));
         }
-        let known = visits.iter().map(|visit| self.known(visit)).collect();
-        self.outbox.tell(Message::Known(known))?;
-        for visit in &visits {
-            if visit.mask != 0 {
-                self.mark_directory(visit.fd.as_fd(), visit.device, visit.mask, |token| {
-                    let place = visit.place();
-                    Known { token, key: visit.key.clone(), place }
-                })?;
+        self.outbox.tell(Message::Known(visits.iter().map(|visit| visit.known(visit.token)).collect()))?;
+        for visit in visits.iter_mut().filter(|visit| visit.mask != 0) {
+            let known = |token| visit.known(token);
+            match self.mark_directory(visit.fd.as_fd(), visit.device, visit.mask, known)? {
+                Ok(token) => visit.token = token,
+                Err(errno) => self.unwatched(&visit.path, errno),
             }
         }
         for visit in visits {
@@ -107,11 +105,8 @@ impl Surveyor {
     }
 
     fn visit(&mut self, walk: &Walk, base: &OwnedFd, step: Step) -> Option<Visit> {
-        let path = if step.below.as_os_str().is_empty() {
-            walk.base.clone()
-        } else {
-            walk.base.join(&step.below)
-        };
+        let path =
+            if step.below.as_os_str().is_empty() { walk.base.clone() } else { walk.base.join(&step.below) };
         let below = if step.below.as_os_str().is_empty() { Path::new(".") } else { &step.below };
         let fd = match place::open_directory(base.as_fd(), below) {
             Ok(fd) => fd,
@@ -130,7 +125,8 @@ impl Surveyor {
         let fsid = place::fsid(fd.as_fd()).ok()?;
         let device = place::status(fd.as_fd()).ok()?.device;
         let mask = self.directory_mask(&path);
-        Some(Visit { step, path, fd, key: handle.on(fsid), device, mask })
+        let (token, _) = self.groups.of(device);
+        Some(Visit { step, path, fd, token, key: handle.on(fsid), device, mask })
     }
 
     /// Another mount begins in the tree: what lies on it is walked for itself.
@@ -143,14 +139,9 @@ impl Surveyor {
         }
     }
 
-    fn known(&self, visit: &Visit) -> Known {
-        let (token, _) = self.groups.of(visit.device);
-        Known { token, key: visit.key.clone(), place: visit.place() }
-    }
-
     /// Lists a directory that is marked: what is in it is walked and reported.
     fn list(&mut self, walk: &mut Walk, visit: Visit) -> Result<(), Over> {
-        let Visit { step, path, fd, key, .. } = visit;
+        let Visit { step, path, fd, token, key, .. } = visit;
         let Ok(at) = fd.try_clone() else { return Ok(()) };
         let Ok(entries) = place::entries(fd) else { return Ok(()) };
         let mut found = Vec::new();
@@ -173,7 +164,8 @@ impl Surveyor {
         }
         match &walk.report {
             Some(report) if !found.is_empty() => self.outbox.tell(Message::Found(Found {
-                directory: path,
+                token,
+                key,
                 entries: found,
                 audience: report.audience.clone(),
                 origin: report.origin,
@@ -196,11 +188,12 @@ impl Surveyor {
 }
 
 impl Visit {
-    fn place(&self) -> KnownPlace {
-        match (&self.step.parent, self.path.file_name()) {
+    fn known(&self, token: Token) -> Known {
+        let place = match (&self.step.parent, self.path.file_name()) {
             (Some(parent), Some(name)) => KnownPlace::Below { parent: parent.clone(), name: name.to_owned() },
             _ => KnownPlace::At { path: self.path.clone(), is_foreign: false },
-        }
+        };
+        Known { token, key: self.key.clone(), place }
     }
 }
 
@@ -212,7 +205,7 @@ fn look(at: &OwnedFd, name: OsString, kind: Kind, directory: &ObjectKey) -> Foun
     let handle = handle::of(at.as_fd(), Path::new(&name)).ok();
     let key = handle.map(|handle| handle.on(directory.fsid()));
     let is_held = kind == Kind::File
-        && place::touch(at.as_fd(), Path::new(OsStrExt::from_bytes(name.as_bytes())))
+        && place::touch(at.as_fd(), Path::new(&name))
             .is_ok_and(|place| writers(place.as_fd()) == Writers::Some);
     FoundEntry { name, is_dir: kind == Kind::Directory, is_held, key }
 }
