@@ -49,6 +49,9 @@ pub enum Command {
     /// Hold a place among the processes; started by the daemon
     #[command(name = crate::supervisor::HOLDER_SUBCOMMAND, hide = true)]
     Hold,
+    /// Print the names of the daemon's rules, for completion
+    #[command(name = super::rule_names::SUBCOMMAND, hide = true)]
+    RuleNames(super::rule_names::Args),
     /// Tell a desktop; started by the daemon
     #[cfg(feature = "desktop")]
     #[command(name = crate::desktop::SUBCOMMAND, hide = true)]

@@ -4,6 +4,7 @@ pub mod args;
 pub mod check;
 pub mod completions;
 pub mod control;
+pub mod directories;
 pub mod events;
 pub mod explain;
 pub mod import;
@@ -11,6 +12,7 @@ pub mod import;
 pub mod notify;
 pub mod output;
 pub mod rule_files;
+pub mod rule_names;
 pub mod run;
 pub mod schema;
 pub mod status;
@@ -55,6 +57,7 @@ pub fn run(cli: &Cli) -> ExitStatus {
         Command::Schema(args) => schema::run(args, &cli.global),
         Command::Completions(args) => completions::run(args, &cli.global),
         Command::Hold => process::wait_for_ever(),
+        Command::RuleNames(args) => rule_names::run(args, &cli.global),
         #[cfg(feature = "desktop")]
         Command::Notify(args) => notify::run(args, &cli.global),
     }

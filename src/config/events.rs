@@ -136,7 +136,7 @@ impl Values<'_, '_> {
             return Some(Named::Set(set));
         }
         let finding = self.at(UNKNOWN_EVENT, item.span(), format!("unknown event {}", shown(name)));
-        self.report(match suggestion(name) {
+        self.report(match nearest_event(name) {
             Some(near) => finding.with_help(format!("did you mean `\"{near}\"`?")).with_fix(
                 item.span(),
                 format!("\"{near}\""),
@@ -149,7 +149,7 @@ impl Values<'_, '_> {
 }
 
 /// The event that was probably meant: ours in another spelling, inotify's, or a neighbour.
-fn suggestion(name: &str) -> Option<&'static str> {
+pub fn nearest_event(name: &str) -> Option<&'static str> {
     if name.len() > 64 {
         return None;
     }
@@ -175,7 +175,7 @@ mod tests {
             ("written", Some("close-write")),
             ("zzz", None),
         ] {
-            assert_eq!(suggestion(unknown), expected, "{unknown}");
+            assert_eq!(nearest_event(unknown), expected, "{unknown}");
         }
     }
 }

@@ -21,6 +21,7 @@ pub mod words;
 mod written;
 
 pub use combine::{VERDICT_TIMEOUT_MAX, is_never_guarded};
+pub use events::nearest_event;
 pub use findings::sort;
 pub use written::{Place, WrittenRule};
 
