@@ -70,6 +70,15 @@ impl Containment {
         Containment { holder, cgroups, namespaces, pids: None }
     }
 
+    /// Starts a process that does nothing, and ends it; says which it was.
+    pub fn start_one(&self, spawner: &mut Spawner, null: BorrowedFd<'_>) -> Option<i32> {
+        let child = self.holder.as_ref()?.start(spawner, Place::Session, null).ok()?;
+        let pid = child.pid();
+        let _ = child.signal(libc::SIGKILL);
+        child.reap();
+        Some(pid)
+    }
+
     /// What a rule's runs would be held by.
     ///
     /// # Errors

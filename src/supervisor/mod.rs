@@ -5,6 +5,7 @@
 //! [`Supervisor::next_deadline`] has come, and gets notices.
 
 mod capture;
+mod cause;
 mod cgroups;
 mod containment;
 mod environment;
@@ -36,6 +37,7 @@ pub use notice::{Amount, Stream, SupervisorNotice};
 pub use throttle::{LINES_MAX, SPAN};
 
 use capture::Line;
+use cause::Causes;
 use containment::Containment;
 use output::Outlet;
 use refusal::refused_by_system;
@@ -85,6 +87,7 @@ pub struct Supervisor {
     options: Options,
     spawner: Spawner,
     containment: Containment,
+    causes: Causes,
     poller: Poller,
     null: OwnedFd,
     nice: i32,
@@ -109,11 +112,17 @@ impl Supervisor {
         signals::default_child_disposition();
         let (mut spawner, null) = (Spawner::new()?, pipes::null()?);
         let containment = Containment::try_out(options.program.as_deref(), &mut spawner, null.as_fd());
+        let causes = Causes::try_out(|| containment.start_one(&mut spawner, null.as_fd()));
+        let poller = Poller::new()?;
+        if let Some(forks) = causes.descriptor() {
+            poller.add(forks, Token::Forks.data(), READING)?;
+        }
         Ok(Supervisor {
             options,
             spawner,
             containment,
-            poller: Poller::new()?,
+            causes,
+            poller,
             null,
             nice: process::own_nice(),
             resets_oom_score: process::own_oom_score_adj() < 0,
@@ -132,6 +141,12 @@ impl Supervisor {
     /// # Errors
     /// Why there is no process of the command; then no notice comes.
     pub fn spawn(&mut self, run: &Run, notices: &mut Vec<SupervisorNotice>) -> Result<(), StartFailure> {
+        let started = self.start(run, notices);
+        self.rest_if_idle();
+        started
+    }
+
+    fn start(&mut self, run: &Run, notices: &mut Vec<SupervisorNotice>) -> Result<(), StartFailure> {
         let habits = Habits {
             inherited: &self.options.inherited,
             is_insecure: self.options.is_insecure,
@@ -143,6 +158,7 @@ impl Supervisor {
             self.containment.hold(run.id, &run.rule.setting, &mut self.spawner, self.null.as_fd())?;
         let place = self.containment.place(&held.hold);
         let counted = held.counted.take();
+        self.causes.prepare();
         let main = match start.spawn(&mut self.spawner, place, counted.as_ref(), self.null.as_fd()) {
             Ok(main) => main,
             Err(failure) => {
@@ -163,6 +179,7 @@ impl Supervisor {
             self.containment.release(run.id, task.abandon());
             return Err(refused_by_system(StartFailureClass::Other, "watch the process", &error));
         }
+        self.causes.started(run.id, task.pid);
         self.tasks.insert(run.id, task);
         Ok(())
     }
@@ -178,6 +195,17 @@ impl Supervisor {
     /// How many processes of runs of an earlier life were found and ended when this supervisor was made.
     pub fn ended_earlier(&self) -> usize {
         self.containment.cgroups().map_or(0, |cgroups| cgroups.ended_earlier)
+    }
+
+    /// The run that a process belongs to, or belonged to: a run in flight, or one that is over, where something of it
+    /// goes on or it ended within the last two seconds. None: no run, or nobody knows any more.
+    pub fn cause(&mut self, pid: i32) -> Option<RunId> {
+        self.causes.of(pid, self.containment.cgroups())
+    }
+
+    /// Whether [`Supervisor::cause`] knows processes that are gone already.
+    pub fn knows_the_dead(&self) -> bool {
+        self.causes.knows_the_dead()
     }
 
     /// Signals the processes of a run. Nothing happens to one whose end has been told.
@@ -196,6 +224,7 @@ impl Supervisor {
                 Token::Main(run) => self.main_is_ready(now, run, notices),
                 Token::Pipe(run, stream) => self.pump(now, run, stream, 1, notices),
                 Token::Adopted(pid) => self.adopted_is_ready(pid, notices),
+                Token::Forks => self.causes.hear(),
             }
         }
         let due = self.ending.iter().filter(|(_, look_at)| **look_at <= now).map(|(run, _)| *run);
@@ -230,6 +259,13 @@ impl Supervisor {
         Ok(())
     }
 
+    /// While nothing runs nobody is to be woken by the forks of others.
+    fn rest_if_idle(&mut self) {
+        if self.tasks.is_empty() {
+            self.causes.rest();
+        }
+    }
+
     fn watch(&self, task: &Task) -> io::Result<()> {
         for (stream, pipe) in task.pipes() {
             self.poller.add(pipe, Token::Pipe(task.run, stream).data(), READING)?;
@@ -240,6 +276,8 @@ impl Supervisor {
 
     fn main_is_ready(&mut self, now: Moment, run: RunId, notices: &mut Vec<SupervisorNotice>) {
         let Some(task) = self.tasks.get_mut(&run) else { return };
+        // Before it is reaped, and its number can be given to another.
+        self.causes.hear();
         task.look_at_main(now);
         if task.is_running() {
             return;
@@ -257,7 +295,11 @@ impl Supervisor {
     /// Carries the end of a run further.
     fn go_on(&mut self, now: Moment, run: RunId, notices: &mut Vec<SupervisorNotice>) {
         let Some(task) = self.tasks.get_mut(&run) else { return };
-        match task.step(now) {
+        let step = task.step(now);
+        if task.main().is_none() {
+            self.causes.reaped(task.pid);
+        }
+        match step {
             Step::Wait(look_at) => {
                 self.ending.insert(run, look_at);
             }
@@ -294,6 +336,7 @@ impl Supervisor {
             self.lingering.pop_first();
         }
         self.containment.release(run, task.into_held());
+        self.rest_if_idle();
         notices.push(SupervisorNotice::Exited { run, exit, error_tail });
     }
 

@@ -45,6 +45,8 @@ pub struct Task {
     /// Our ends of its pipes, until they end.
     out: Option<OwnedFd>,
     err: Option<OwnedFd>,
+    /// Of the main process, also when it is reaped.
+    pub pid: i32,
     main: Main,
     held: Held,
     stop: Stop,
@@ -98,6 +100,7 @@ impl Task {
             capture: None,
             out: None,
             err: None,
+            pid: main.pid(),
             main: Main::Running(main),
             held,
             stop: Stop::No,

@@ -2,6 +2,7 @@
 
 pub mod cgroup;
 pub mod clock;
+pub mod connector;
 pub mod decode;
 pub mod directory;
 pub mod fanotify;
