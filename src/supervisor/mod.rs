@@ -16,6 +16,7 @@ mod input;
 mod life;
 mod namespaces;
 mod notice;
+mod object;
 mod output;
 mod pids;
 mod refusal;
