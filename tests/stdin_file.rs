@@ -95,7 +95,7 @@ fn nobody_reads_by_way_of_facron_what_he_may_not_read_himself() {
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("mode set");
     let as_nobody = || reader(directory.path(), "user = 'nobody'");
     let message = read(as_nobody(), event_on(&path)).expect_err("root's alone");
-    assert!(message.contains("as user nobody: Permission denied"), "{message}");
+    assert!(message.contains("as user nobody: permission denied"), "{message}");
     chown(&path, Some(65_534), None).expect("given away");
     assert_eq!(read(as_nobody(), event_on(&path)), Ok("secret\n".to_owned()));
 }
