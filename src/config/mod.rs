@@ -12,6 +12,7 @@ mod findings;
 mod identity;
 pub mod keys;
 mod lower;
+mod schema;
 mod setting;
 pub mod shell;
 mod syntax;
@@ -23,6 +24,7 @@ mod written;
 pub use combine::{VERDICT_TIMEOUT_MAX, is_never_guarded};
 pub use events::nearest_event;
 pub use findings::sort;
+pub use schema::schema;
 pub use written::{Place, WrittenRule};
 
 use std::collections::{BTreeMap, HashMap};
