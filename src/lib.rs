@@ -12,6 +12,7 @@ pub mod rule;
 pub mod diagnostic;
 pub mod codes;
 pub mod escape;
+pub mod event_json;
 
 // Texts: words in, words out.
 pub mod config;

@@ -4,6 +4,7 @@ pub mod args;
 pub mod check;
 pub mod completions;
 pub mod control;
+pub mod directories;
 pub mod events;
 pub mod explain;
 pub mod import;

@@ -7,10 +7,10 @@ use anstream::AutoStream;
 
 use super::Global;
 
-/// Prints a result to standard output.
-pub fn print(text: &str, global: &Global) {
-    let _ = AutoStream::new(io::stdout().lock(), choice(global)).write_all(text.as_bytes());
-    let _ = io::stdout().lock().flush();
+/// Prints a result to standard output; says whether anybody still reads there.
+pub fn print(text: &str, global: &Global) -> bool {
+    let written = AutoStream::new(io::stdout().lock(), choice(global)).write_all(text.as_bytes());
+    written.and_then(|()| io::stdout().lock().flush()).is_ok()
 }
 
 /// Says something to people on standard error.

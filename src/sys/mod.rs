@@ -1,11 +1,20 @@
 //! The kernel: every system call and every `unsafe`. Knows no rule.
 
 pub mod clock;
+pub mod decode;
 pub mod directory;
+pub mod fanotify;
+pub mod handle;
 pub mod local;
 pub mod memory_file;
+pub mod mounts;
+pub mod pipes;
+pub mod place;
 pub mod poller;
 pub mod process;
 pub mod sessions;
+pub mod signals;
 pub mod trust;
+pub mod users;
 pub mod wait;
+pub mod writers;
