@@ -187,11 +187,15 @@ codes! {
     UNKNOWN_CAUSE "F068" Warning "a user or program that can cause nothing"
         "`by-user` and `by-exe` name users and programs that exist; of others no event comes."
     NO_RULES "F069" Warning "no rules"
-        "The rule files have no rule. That is allowed, and a daemon with them does nothing."
+        "The rule files have no rule. That is allowed, and a daemon with them does nothing. Where they have something \
+         else, this is a note."
     HARD_LINK "F070" Warning "a rule file with several names"
         "The file can be changed through its other name, in a directory that nobody looks at."
     WRONG_SCOPE "F071" Warning "a scope that does not fit the path"
         "A file has nothing below it, so `scope = \"tree\"` means the file alone; and globs below it match nothing."
+    FOREIGN_OUTPUT "F072" Warning "an output file that others could replace"
+        "Whoever can write its directory can put a link to another file in its place. The file of `output` is opened \
+         so that no link is followed, and a run whose output cannot be opened safely is not started."
 }
 
 #[cfg(test)]

@@ -15,8 +15,8 @@ pub trait Facts {
     fn group(&self, group: &Identity) -> Account;
     /// What is at a path, links followed.
     fn seen(&self, path: &Path) -> Seen;
-    /// The first bytes of a program, enough for its `#!` line; empty: it cannot be read.
-    fn head(&self, program: &Path) -> Vec<u8>;
+    /// The first bytes of a program, enough for its `#!` line; none: it cannot be read.
+    fn head(&self, program: &Path) -> Option<Vec<u8>>;
     /// The components on the way to a file that somebody else than the daemon's user and root could change.
     fn distrusted(&self, path: &Path) -> Vec<Distrust>;
     /// A symbolic link on the way to a path in a directory that others may write.

@@ -29,7 +29,7 @@ pub struct System {
     users: Answers<Identity, Account>,
     groups: Answers<Identity, Account>,
     seen: Answers<PathBuf, Seen>,
-    heads: Answers<PathBuf, Vec<u8>>,
+    heads: Answers<PathBuf, Option<Vec<u8>>>,
     distrusted: Answers<PathBuf, Vec<Distrust>>,
     links: Answers<PathBuf, Option<PathBuf>>,
 }
@@ -101,20 +101,21 @@ impl Facts for System {
                 mode: metadata.mode() & 0o7777,
                 links: metadata.nlink(),
             },
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Seen::Missing,
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+                Seen::Missing
+            }
             Err(_) => Seen::Unclear,
         })
     }
 
-    fn head(&self, program: &Path) -> Vec<u8> {
+    fn head(&self, program: &Path) -> Option<Vec<u8>> {
         if self.may_block(program) {
-            return Vec::new();
+            return None;
         }
         self.heads.of(&program.to_owned(), || {
             let mut head = Vec::new();
-            // What cannot be read is unknown, and says nothing.
-            let _ = File::open(program).and_then(|file| file.take(HEAD_LEN).read_to_end(&mut head));
-            head
+            File::open(program).ok()?.take(HEAD_LEN).read_to_end(&mut head).ok()?;
+            Some(head)
         })
     }
 
