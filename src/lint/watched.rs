@@ -104,7 +104,7 @@ pub(super) fn control_character(subject: &Subject<'_>) -> Vec<Diagnostic> {
 pub(super) fn whole_system(subject: &Subject<'_>) -> Vec<Diagnostic> {
     let watch = &subject.rule.watch;
     each_path(subject, |subject, index, path| {
-        if path != Path::new("/") {
+        if path != Path::new("/") || watch.scope == Scope::Itself {
             return None;
         }
         let mut finding = subject.at_item(KeyId::Path, index, "this is the root of the file system");
