@@ -1,12 +1,13 @@
 //! The command of a line of an incrontab as a rule runs it: arguments where no shell is needed, else shell text
 //! that reads names from `"$1"`.
 
+use crate::config::shell;
 use crate::import::codes;
 use crate::import::draft::Run;
 use crate::import::findings::Findings;
 use crate::import::program;
 use crate::import::table::{Line, Owner, shown};
-use crate::template::{CLASSIC_TOKENS, PLACEHOLDERS};
+use crate::template::CLASSIC_TOKENS;
 
 use super::Context;
 use super::mask;
@@ -220,7 +221,7 @@ fn as_shell(
         let message = "names are no part of the shell text, which has the path as \"$1\"";
         findings.push(&codes::SHELL_TEXT, range(), message, None);
     }
-    Some(if reading.needs_bash || has_placeholder(&text) {
+    Some(if reading.needs_bash || !shell::placeholders(&text).is_empty() {
         let shell = if reading.needs_bash { "/bin/bash" } else { "/bin/sh" };
         let escaped = text.replace('{', "{{").replace('}', "}}");
         Run::Argv(vec![shell.to_owned(), "-c".to_owned(), escaped, "facron".to_owned(), "{path}".to_owned()])
@@ -256,9 +257,4 @@ fn expansion(wildcard: Wildcard, subject: Subject) -> &'static str {
         (Wildcard::Name, _) => "${1##*/}",
         (Wildcard::Events | Wildcard::Number, _) => "${FACRON_EVENTS}",
     }
-}
-
-/// Whether a text holds `{name}` or its like, which `shell` refuses and has no escape for.
-fn has_placeholder(text: &str) -> bool {
-    PLACEHOLDERS.iter().any(|(name, ..)| text.contains(&format!("{{{name}}}")))
 }
