@@ -160,7 +160,9 @@ fn arguments(row: &Row) -> Vec<String> {
         "abcd" => "/usr/local/bin/abcd".to_owned(),
         "playmp3" => "/usr/bin/playmp3".to_owned(),
         "sudo" => "/usr/bin/sudo".to_owned(),
-        other => other.replace("{watched}/{name}", "{path}").replace("{watched}", "{dir}"),
+        "{watched}" => "$@".to_owned(),
+        "{name}" => "$#".to_owned(),
+        other => other.replace("{watched}/{name}", "{path}"),
     };
     argv.iter().map(word).collect()
 }

@@ -11,7 +11,7 @@ use crate::template::CLASSIC_TOKENS;
 
 use super::Context;
 use super::mask;
-use super::shell::{Quoting, Reading, Word};
+use super::shell::{Mark, Quoting, Reading, Word};
 use super::text::{Text, Unit, Wildcard};
 use super::words::Entry;
 
@@ -105,14 +105,23 @@ fn as_arguments(reading: &Reading, subject: Subject) -> Option<Vec<String>> {
     if reading.needs_shell || words.is_empty() {
         return None;
     }
-    let arguments: Vec<String> = words.iter().map(|word| argument(word, subject)).collect();
-    // What looks like a token of classic facron would be replaced.
-    let is_token = |argument: &String| CLASSIC_TOKENS.iter().any(|(name, ..)| name == argument);
-    (!arguments.iter().any(is_token)).then_some(arguments)
+    // What looks like a token of classic facron would be replaced, and `command` has no escape for it.
+    let is_token = |text: &str| CLASSIC_TOKENS.iter().any(|(name, ..)| *name == text);
+    let is_literal_token = |word: &Word| !word.has_wildcard() && is_token(&word.literal());
+    let arguments = || words.iter().map(|word| argument(word, subject)).collect();
+    (!words.iter().any(is_literal_token)).then(arguments)
 }
 
 /// A word as an argument of a rule: placeholders for wildcards, braces doubled.
 fn argument(word: &Word, subject: Subject) -> String {
+    match (word.marks.as_slice(), subject) {
+        // As whole arguments, these are the same in facron.
+        ([Mark { unit: Unit::Wildcard(Wildcard::Name), .. }], _) => return "$#".to_owned(),
+        ([Mark { unit: Unit::Wildcard(Wildcard::Watched), .. }], Subject::Entry | Subject::RootEntry) => {
+            return "$@".to_owned();
+        }
+        _ => {}
+    }
     let mut argument = String::new();
     for mark in &word.marks {
         match mark.unit {
