@@ -84,7 +84,14 @@ impl Surroundings for Recorded {
     fn place(&self, path: &Path) -> Place {
         let kind = match path.to_str() {
             Some(
-                "/" | "/srv" | "/srv/d" | "/etc" | "/var/log" | "/mnt/torrents/completed" | "/home/u1/Music",
+                "/"
+                | "/srv"
+                | "/srv/d"
+                | "/srv/in"
+                | "/etc"
+                | "/var/log"
+                | "/mnt/torrents/completed"
+                | "/home/u1/Music",
             ) => PlaceKind::Directory,
             Some("/var/spool/asterisk/incron") => {
                 return Place { kind: PlaceKind::Directory, is_world_writable: true, ..Place::default() };

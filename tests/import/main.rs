@@ -6,5 +6,6 @@ mod corpus;
 mod facron;
 mod hostile;
 mod incron;
+mod manual;
 mod program;
 mod roundtrip;
