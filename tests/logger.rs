@@ -98,6 +98,28 @@ fn what_a_library_logs_is_not_ours() {
     assert!(line.ends_with(" INFO  ours\n"), "{line}");
 }
 
+#[test]
+#[expect(clippy::disallowed_methods, reason = "a process of its own, which ends in a panic")]
+fn a_panic_is_a_line_of_the_log() {
+    const PANIC: &str = "FACRON_TEST_PANIC";
+    if std::env::var_os(PANIC).is_some() {
+        let options = facron::logger::Options { level: log::LevelFilter::Error, is_coloured: false };
+        facron::logger::start(options).expect("the log starts");
+        panic!("out of\nluck");
+    }
+    let output = Command::new(std::env::current_exe().expect("we run"))
+        .args(["--exact", "a_panic_is_a_line_of_the_log", "--nocapture"])
+        .env(PANIC, "1")
+        .output()
+        .expect("it starts");
+    let said = String::from_utf8(output.stderr).expect("text");
+    let line = said.lines().next().unwrap_or_default();
+    assert!(
+        line.contains(" ERROR panic at=tests/logger.rs:") && line.ends_with(" message=out of\\x0aluck"),
+        "{said}"
+    );
+}
+
 /// Set where this test binary runs again with a journal of its own.
 const JOURNAL: &str = "FACRON_TEST_JOURNAL";
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use nix::dir::Dir;
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat, openat2};
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, open, openat, openat2};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat};
 
 use super::mounts::{Mountinfo, Nature};
@@ -43,6 +43,14 @@ pub fn find(base: &Path) -> Vec<Session> {
     sessions
 }
 
+/// Whose socket this is; none: there is none, or it lies where a look at it might wait for somebody.
+pub fn owner_of_socket(path: &Path) -> Option<u32> {
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let directory = open(path.parent()?, flags, Mode::empty()).ok()?;
+    let stat = is_local(&directory)?.then(|| stat_below(&directory, path.file_name()?.to_str()?).ok())??;
+    is_socket(&stat).then_some(stat.st_uid)
+}
+
 /// The ids of a user as login would set them; none: the user is not known (any more).
 pub fn credentials(user: u32) -> Option<Credentials> {
     let account = Account::by_id(user).ok()??;
@@ -58,10 +66,13 @@ fn session(base: &Path, directory: BorrowedFd<'_>, name: &str) -> Option<Session
         return None;
     }
     let bus = stat_below(&own, "bus").ok()?;
-    let is_socket = SFlag::from_bits_truncate(bus.st_mode & SFlag::S_IFMT.bits()) == SFlag::S_IFSOCK;
     let runtime_dir = base.join(name);
-    let bus_path = runtime_dir.join("bus");
-    (is_socket && bus.st_uid == user).then_some(Session { user, runtime_dir, bus: bus_path })
+    let path = runtime_dir.join("bus");
+    (is_socket(&bus) && bus.st_uid == user).then_some(Session { user, runtime_dir, bus: path })
+}
+
+fn is_socket(stat: &FileStat) -> bool {
+    SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits()) == SFlag::S_IFSOCK
 }
 
 /// Looks at an entry without leaving the file system of its directory and without following a link.
