@@ -46,6 +46,9 @@ pub enum Command {
     Schema(schema::Args),
     /// Print shell completions
     Completions(completions::Args),
+    /// Print the names of the daemon's rules, for completion
+    #[command(name = super::rule_names::SUBCOMMAND, hide = true)]
+    RuleNames(super::rule_names::Args),
     /// Tell a desktop; started by the daemon
     #[cfg(feature = "desktop")]
     #[command(name = crate::desktop::SUBCOMMAND, hide = true)]
