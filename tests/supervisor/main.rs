@@ -7,6 +7,7 @@ mod supervised;
 
 mod attribution;
 mod containment;
+mod hostile;
 mod identity;
 mod runs;
 mod start_failures;
