@@ -36,6 +36,7 @@ impl<'o> Writer<'o> {
     pub fn begin(&mut self, index: usize) {
         if self.tables.len() > 1 {
             self.blank();
+            self.blank_after_rule();
             self.pending.push_str(&format!("# From {}.\n\n", self.tables[index]));
         }
     }
