@@ -1,6 +1,6 @@
 //! Reports of the engine become lines of the log, entries of the board, and notifications.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use crate::engine::{DropReason, Outcome, Purpose, Report, Run, Then};
 use crate::escape;
@@ -73,9 +73,4 @@ fn drop_level(reason: DropReason) -> log::Level {
         DropReason::GaveUp => log::Level::Warn,
         DropReason::Itself => log::Level::Debug,
     }
-}
-
-/// The wall clock's time for a report, read once for all that are made of it.
-pub fn now() -> SystemTime {
-    crate::sys::clock::wall()
 }

@@ -176,7 +176,7 @@ fn spawn(target: &Target, letters: &[Letter], spawner: &mut Spawner) -> io::Resu
         lines.push(b'\n');
     }
     let input = memory_file::of(&lines)?;
-    let answer = memory_file::of(b"")?;
+    let answer = memory_file::empty()?;
     let null = File::options().write(true).open("/dev/null")?;
     let variable = |name: &str, value: &[u8]| CString::new([name.as_bytes(), b"=", value].concat());
     let mut environment = vec![variable("DBUS_SESSION_BUS_ADDRESS", target.address.as_bytes())?];

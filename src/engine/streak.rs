@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use crate::moment::Moment;
 
-/// So many runs in a row are no accident.
-pub(super) const RUNS: u32 = 10;
+/// So many runs in a row are no accident: somebody who saves, waits for the run and saves again does it less often.
+pub(super) const RUNS: u32 = 1000;
 
 /// What a run did is reported within this span after its end.
 const ECHO: Duration = Duration::from_millis(50);
@@ -71,7 +71,7 @@ mod tests {
 
     #[test]
     fn delays_double_up_to_a_minute() {
-        let seconds: Vec<u64> = (8..18).map(|streak| delay(streak).as_secs()).collect();
+        let seconds: Vec<u64> = (RUNS - 2..RUNS + 8).map(|streak| delay(streak).as_secs()).collect();
         assert_eq!(seconds, [0, 0, 1, 2, 4, 8, 16, 32, 60, 60]);
         assert_eq!(delay(u32::MAX), DELAY_MAX);
     }
