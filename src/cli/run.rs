@@ -9,7 +9,7 @@ use super::rule_files::RuleFiles;
 use super::{ExitStatus, Global, directories};
 use crate::daemon::load::load;
 use crate::daemon::{self, Daemon, Settings, StartError};
-use crate::lint::facts::System;
+use crate::lint::System;
 use crate::logger;
 use crate::sys::signals::Signals;
 use crate::sys::trust::Owner;
@@ -60,7 +60,7 @@ fn start(args: &Args, global: &Global) -> Result<Daemon, ExitStatus> {
         ExitStatus::Usage
     })?;
     let owner = if args.insecure { Owner::Anybody } else { Owner::of_daemon(Uid::effective().as_raw()) };
-    let (rules, loaded) = load(&places, owner, &System).map_err(|loaded| {
+    let (rules, loaded) = load(&places, owner, &System::new()).map_err(|loaded| {
         say(&daemon::refusal(&loaded), global);
         complain("the rule files have mistakes; nothing is armed");
         ExitStatus::BadRules

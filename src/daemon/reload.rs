@@ -3,7 +3,7 @@
 use crate::control::{ClientId, ReloadError, Response, stamp};
 use crate::diagnostic::Severity;
 use crate::engine::Input;
-use crate::lint::facts::System;
+use crate::lint::System;
 use crate::moment::Moment;
 use crate::report::Report;
 use crate::sys::clock;
@@ -15,7 +15,7 @@ impl Daemon {
     /// Reads the rule files again; a client, if one asked, is told how it went.
     pub(super) fn reload(&mut self, now: Moment, client: Option<ClientId>) {
         self.manager.reloading();
-        match load::load(&self.settings.places, self.settings.owner, &System) {
+        match load::load(&self.settings.places, self.settings.owner, &System::new()) {
             Ok((rules, loaded)) => {
                 self.about.files = loaded.paths.clone();
                 self.about.loaded = clock::wall();
