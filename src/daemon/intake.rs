@@ -5,11 +5,11 @@ use std::io;
 use crate::control::Done;
 use crate::engine::Input;
 use crate::escape;
-use crate::event::Event;
-use crate::monitor::{Notice, Now, Unattributed};
+use crate::event::{Event, RunId};
+use crate::monitor::{Attributor, Notice, Now};
 use crate::moment::Moment;
 use crate::rule::RuleId;
-use crate::supervisor::SupervisorNotice;
+use crate::supervisor::{Supervisor, SupervisorNotice};
 use crate::sys::clock;
 
 use super::{Daemon, Settling};
@@ -62,7 +62,7 @@ impl Daemon {
     pub(super) fn take_from_monitor(&mut self, now: Moment) -> io::Result<()> {
         let mut notices = Vec::new();
         let both = Now { moment: now, wall: clock::wall() };
-        let result = self.monitor.turn(both, &mut Unattributed, &mut notices);
+        let result = self.monitor.turn(both, &mut Kin(&mut self.supervisor), &mut notices);
         for notice in notices {
             self.take_monitor_notice(now, notice);
         }
@@ -156,5 +156,17 @@ impl Daemon {
 
     pub(super) fn said_to_manager(&self) -> String {
         format!("watching by {} rules", self.rules.rules.len())
+    }
+}
+
+/// The supervisor as the monitor asks it: which run a process belongs to.
+struct Kin<'s>(&'s mut Supervisor);
+
+impl Attributor for Kin<'_> {
+    /// The supervisor hears of new processes whenever it is asked.
+    fn catch_up(&mut self) {}
+
+    fn run_of(&mut self, pid: i32) -> Option<RunId> {
+        self.0.cause(pid)
     }
 }

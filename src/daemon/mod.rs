@@ -4,6 +4,7 @@
 //! in order. One thread, one set of descriptors; whatever may block is elsewhere.
 
 mod actions;
+mod arm;
 mod board;
 mod event_loop;
 mod intake;

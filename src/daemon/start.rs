@@ -63,6 +63,7 @@ impl Daemon {
             inherited: settings.environment.clone(),
             is_insecure: settings.is_insecure,
             reaps_strangers: std::process::id() == 1,
+            program: Some("/proc/self/exe".into()),
         })
         .map_err(failed("prepare for starting commands"))?;
         let desktop = Desktop::new(
@@ -114,7 +115,7 @@ impl Daemon {
         if let Some(restored) = restored {
             daemon.restore(now, restored);
         }
-        daemon.monitor.set_rules(rules);
+        daemon.arm();
         Ok(daemon)
     }
 

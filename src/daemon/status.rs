@@ -61,9 +61,10 @@ impl Daemon {
         let book = self.board.read(&rule.name).expect("every rule of the set has a book");
         let count = |reason: DropReason| (reason.as_str().to_owned(), engine.counters.dropped(reason));
         let dropped: BTreeMap<String, u64> = DropReason::ALL.into_iter().map(count).collect();
+        let reason = book.refusal.clone().or_else(|| book.reason.clone());
         let state = if engine.is_paused {
             RuleState::Paused
-        } else if book.reason.is_some() {
+        } else if reason.is_some() {
             RuleState::Degraded
         } else if engine.owes_rescan || book.is_over_limit && engine.waiting > 0 {
             RuleState::OverLimit
@@ -76,7 +77,7 @@ impl Daemon {
             description: rule.description.clone(),
             path: rule.watch.paths.iter().map(|path| escape::path(path).into_owned()).collect(),
             state,
-            reason: book.reason.clone(),
+            reason,
             watched_by: book.watched_by.clone(),
             contained_by: book.contained_by.clone(),
             matched: engine.counters.matched,

@@ -28,7 +28,7 @@ impl Findings {
         message: impl Into<String>,
         help: Option<String>,
     ) {
-        if !self.0.iter().any(|known| known.code.code == code.code && known.span == span) {
+        if !self.0.iter().any(|known| known.code.name == code.name && known.span == span) {
             self.0.push(Finding { code, span, message: message.into(), help });
         }
     }
@@ -51,7 +51,7 @@ impl Findings {
         self.0.into_iter().map(move |Finding { code, span, message, help }| Diagnostic {
             notes: vec![code.did.to_owned(), code.now.to_owned()],
             help,
-            ..Diagnostic::new(code.severity, code.code, source, span, message)
+            ..Diagnostic::new(code.severity, code.name, source, span, message)
         })
     }
 }

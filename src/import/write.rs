@@ -70,7 +70,7 @@ impl<'o> Writer<'o> {
         self.blank_after_rule();
         for finding in findings.iter() {
             let word = if finding.code.severity == Severity::Error { "Refused" } else { "Also" };
-            self.say(word, finding.code.code, &finding.message);
+            self.say(word, finding.code.name, &finding.message);
         }
         self.classic_line(line);
         self.blank();
@@ -81,7 +81,7 @@ impl<'o> Writer<'o> {
         self.blank_after_rule();
         self.classic_line(line);
         for finding in findings.iter().filter(|finding| finding.code.severity == Severity::Warning) {
-            self.say("Changed", finding.code.code, &finding.message);
+            self.say("Changed", finding.code.name, &finding.message);
         }
         for (name, draft) in rules {
             self.blank_after_rule();

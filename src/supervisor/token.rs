@@ -12,6 +12,8 @@ pub enum Token {
     Pipe(RunId, Stream),
     /// A child that was adopted has ended.
     Adopted(i32),
+    /// The kernel has told of forks.
+    Forks,
 }
 
 /// Bits for the kind of a token.
@@ -25,6 +27,7 @@ impl Token {
             Token::Pipe(run, Stream::Out) => (1, run.0),
             Token::Pipe(run, Stream::Err) => (2, run.0),
             Token::Adopted(pid) => (3, u64::from(pid.cast_unsigned())),
+            Token::Forks => (4, 0),
         };
         number << KIND_BITS | kind
     }
@@ -37,6 +40,7 @@ impl Token {
             1 => Token::Pipe(RunId(number), Stream::Out),
             2 => Token::Pipe(RunId(number), Stream::Err),
             3 => Token::Adopted(i32::try_from(number).expect("it was one")),
+            4 => Token::Forks,
             _ => unreachable!("there are no other kinds"),
         }
     }
@@ -50,7 +54,7 @@ mod tests {
     fn a_token_comes_back_from_its_number() {
         let run = RunId(u64::MAX >> KIND_BITS);
         let (out, err) = (Token::Pipe(run, Stream::Out), Token::Pipe(run, Stream::Err));
-        for token in [Token::Main(run), out, err, Token::Adopted(i32::MAX)] {
+        for token in [Token::Main(run), out, err, Token::Adopted(i32::MAX), Token::Forks] {
             assert_eq!(Token::from_data(token.data()), token);
         }
     }

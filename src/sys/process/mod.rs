@@ -224,6 +224,13 @@ pub fn own_oom_score_adj() -> i32 {
     text.trim().parse().unwrap_or(0)
 }
 
+/// Does nothing until a signal ends the process: pause(2).
+pub fn wait_for_ever() -> ! {
+    loop {
+        nix::unistd::pause();
+    }
+}
+
 fn null_ended(strings: &[CString]) -> Vec<*const c_char> {
     strings.iter().map(|string| string.as_ptr()).chain([ptr::null()]).collect()
 }
