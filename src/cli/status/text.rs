@@ -195,7 +195,7 @@ fn colour(state: RuleState) -> &'static str {
     match state {
         RuleState::Armed => "\x1b[32m",
         RuleState::Degraded | RuleState::OverLimit => "\x1b[1;31m",
-        RuleState::Paused => "\x1b[33m",
+        RuleState::Paused | RuleState::Arming => "\x1b[33m",
         RuleState::Disabled => "\x1b[2m",
     }
 }
