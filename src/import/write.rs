@@ -21,22 +21,23 @@ pub struct Writer<'o> {
     rules: ArrayOfTables,
     /// Comments and empty lines since the last rule.
     pending: String,
+    /// What the tables are, for people.
     tables: Vec<String>,
 }
 
 impl<'o> Writer<'o> {
-    /// An empty file.
-    pub fn new(options: &'o Options) -> Self {
-        Writer { options, rules: ArrayOfTables::new(), pending: String::new(), tables: Vec::new() }
+    /// A file without rules, for these tables.
+    pub fn new(options: &'o Options, tables: &[Table]) -> Self {
+        let tables = tables.iter().map(Table::describe).collect();
+        Writer { options, rules: ArrayOfTables::new(), pending: String::new(), tables }
     }
 
-    /// A table begins.
-    pub fn begin(&mut self, table: &Table, name: &str) {
-        self.tables.push(format!("{name} ({})", table.describe()));
+    /// A table begins, by its place among them. One alone needs no word.
+    pub fn begin(&mut self, index: usize) {
         if self.tables.len() > 1 {
             self.blank();
-            self.pending.push_str(&format!("# From {name} ({}).\n", table.describe()));
-            self.blank();
+            self.blank_after_rule();
+            self.pending.push_str(&format!("# From {}.\n\n", self.tables[index]));
         }
     }
 

@@ -157,6 +157,11 @@ impl ObjectKey {
         Handle::from_key(bytes).map(|handle| handle.on(fsid_of(bytes)))
     }
 
+    /// The id and the handle as they lie in a record.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     /// The file system's id.
     pub fn fsid(&self) -> [i32; 2] {
         fsid_of(&self.0)

@@ -121,6 +121,20 @@ pub fn fsid(fd: BorrowedFd<'_>) -> Result<[i32; 2], Errno> {
     Ok(unsafe { std::mem::transmute::<libc::fsid_t, [i32; 2]>(fsid) })
 }
 
+/// The mount that an object was opened through, by an id that is never used again (Linux 6.8), else by one that may
+/// be; 0: the kernel says neither (before 5.8). Does not ask the file system (statx(2)).
+#[expect(unsafe_code, reason = "nix has no statx")]
+pub fn mount_id(fd: BorrowedFd<'_>) -> u64 {
+    let mask = libc::STATX_MNT_ID | libc::STATX_MNT_ID_UNIQUE;
+    let flags = libc::AT_EMPTY_PATH | libc::AT_STATX_DONT_SYNC;
+    let mut status = std::mem::MaybeUninit::<libc::statx>::zeroed();
+    // SAFETY: statx(2) takes an empty path with AT_EMPTY_PATH, and writes one `struct statx`.
+    let result = unsafe { libc::statx(fd.as_raw_fd(), c"".as_ptr(), flags, mask, status.as_mut_ptr()) };
+    // SAFETY: all zeroes is a valid `struct statx`, whatever the kernel wrote over it.
+    let status = unsafe { status.assume_init() };
+    if result == 0 && status.stx_mask & mask != 0 { status.stx_mnt_id } else { 0 }
+}
+
 /// Lists a directory that was opened for it, in no order.
 ///
 /// # Errors

@@ -70,6 +70,16 @@ fn live_some(seeds: impl Iterator<Item = u64>) -> (Sometimes, u64) {
 }
 
 #[test]
+fn an_event_that_comes_late_is_the_same_as_a_tick_and_then_the_event() {
+    for seed in 0..1000 {
+        let apart = live(seed, &engine).map(|told| told.trace).ok();
+        let mut world = World::new(seed, &engine, false).without_ticks();
+        let together = world.live().map(|()| world.told().trace).ok();
+        assert_eq!(apart, together, "FACRON_SEED={seed}");
+    }
+}
+
+#[test]
 fn the_same_seed_gives_the_same_trace() {
     for seed in 0..500 {
         let [one, other] =
