@@ -137,13 +137,13 @@ command = ["/bin/echo", "a b"]
 # /srv/f FAN_OPEN,FAN_OPEN_PERM /bin/true
 # Changed (I029): a permission event never fired in classic facron.
 [[rule]]
-name = "srv-f-true"
+name = "f-true-open"
 path = "/srv/f"
 on = "open"
 command = ["/bin/true"]
 
 [[rule]]
-name = "f-true-2"
+name = "f-true-open-perm"
 path = "/srv/f"
 on = "open-perm"
 command = ["/bin/true"]
@@ -164,7 +164,7 @@ fn names_do_not_depend_on_the_lines_below() {
             .map(|rule| rule["name"].as_str().expect("a string").to_owned())
             .collect()
     };
-    assert_eq!(names(3), ["f-true", "srv-f-true", "d-f-true"]);
+    assert_eq!(names(3), ["f-true", "f-true-modify", "d-f-true"]);
     assert_eq!(names(2), names(3)[..2]);
 }
 
@@ -202,7 +202,7 @@ command = ["/bin/true"]
 # head
 # /srv/f FAN_OPEN /bin/true
 [[rule]]
-name = "srv-f-true"
+name = "f-true-open"
 path = "/srv/f"
 on = "open"
 command = ["/bin/true"]

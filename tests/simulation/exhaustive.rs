@@ -9,6 +9,7 @@ use facron::moment::Moment;
 use facron::rule::RuleId;
 
 use crate::chance::millis;
+use crate::lives::number;
 use crate::oracle::{Invariant, Oracle, Verdict, hold};
 use crate::rules;
 use crate::world::event;
@@ -27,8 +28,8 @@ enum Symbol {
 const ALPHABET: [Symbol; 6] =
     [Symbol::A, Symbol::B, Symbol::Succeeds, Symbol::Fails, Symbol::Due, Symbol::Later];
 
-/// Symbols in a row.
-const LENGTH: u32 = 6;
+/// Symbols in a row; `FACRON_LENGTH` asks for more.
+const LENGTH: u32 = 5;
 
 /// Inputs after which a sequence has to have come to rest.
 const INPUTS_MAX: usize = 200;
@@ -45,14 +46,15 @@ const RULES: &[&str] = &[
 
 #[test]
 fn every_short_life_keeps_every_promise() {
-    let all = ALPHABET.len().pow(LENGTH);
+    let length = number("FACRON_LENGTH").map_or(LENGTH, |length| length as u32);
+    let all = ALPHABET.len().pow(length);
     std::thread::scope(|scope| {
         for half in [0, 1] {
             scope.spawn(move || {
                 for (text, number) in
                     RULES.iter().flat_map(|text| (half..all).step_by(2).map(move |number| (text, number)))
                 {
-                    let symbols = sequence(number);
+                    let symbols = sequence(number, length);
                     if let Err(violation) = live(text, &symbols) {
                         panic!("`{text}` with {symbols:?} breaks {violation}");
                     }
@@ -62,9 +64,9 @@ fn every_short_life_keeps_every_promise() {
     });
 }
 
-fn sequence(mut number: usize) -> Vec<Symbol> {
+fn sequence(mut number: usize, length: u32) -> Vec<Symbol> {
     let mut symbols = Vec::new();
-    for _ in 0..LENGTH {
+    for _ in 0..length {
         symbols.push(ALPHABET[number % ALPHABET.len()]);
         number /= ALPHABET.len();
     }

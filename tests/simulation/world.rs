@@ -99,6 +99,17 @@ impl World {
         }
     }
 
+    /// A life that ends with time itself.
+    pub fn at_the_end_of_time(seed: u64, make: Make) -> World {
+        let now = Moment::since_start(Duration::MAX - millis(300));
+        World { now, is_judged: false, ..World::new(seed, make, false) }
+    }
+
+    /// So many things happen, whatever comes of it.
+    pub fn go_on(&mut self, steps: usize) -> Verdict {
+        (0..steps).try_for_each(|_| self.step().map(drop))
+    }
+
     /// The same life as a loop leads it that hands in events before it looks at the clock.
     pub fn without_ticks(self) -> World {
         World { is_judged: false, ..self }
