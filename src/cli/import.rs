@@ -14,7 +14,7 @@ use super::output::say;
 use super::{ExitStatus, Global};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::escape;
-use crate::import::{self, Concurrency, Dialect, Options};
+use crate::import::{self, Code, Concurrency, Dialect, Options};
 use crate::report::{self, Report};
 
 /// Its arguments.
@@ -99,29 +99,29 @@ fn carry_out(args: &Args, global: &Global) -> Result<bool, String> {
     if args.explain {
         output::print(&import::explain(&import))?;
     }
-    let findings = with_notes_once(tables.findings.iter().chain(&import.findings));
+    let destination = args.output.as_ref().map(|path| escape::path(path));
+    let summary = import::summary(&import, destination.as_deref());
+    let mut findings = tables.findings;
+    findings.extend(import.findings);
+    explain_once(&mut findings);
     let report = Report::new(&import.sources, &findings);
     // Every finding is told, even where nobody would read so many of the long ones.
-    say(
-        &match args.format {
-            Format::Text if findings.len() <= report::FINDINGS_MAX => report::text(&report),
-            Format::Text | Format::Short => report::short(&report),
-        },
-        global,
-    );
-    let destination = args.output.as_ref().map(|path| escape::path(path));
-    say(&format!("facron import: {}", import::summary(&import, destination.as_deref())), global);
+    let told = match args.format {
+        Format::Text if findings.len() <= report::FINDINGS_MAX => report::text(&report),
+        Format::Text | Format::Short => report::short(&report),
+    };
+    say(&format!("{told}facron import: {summary}"), global);
     Ok(findings.iter().all(|finding| finding.severity == Severity::Note))
 }
 
-/// The findings, of which the first of each kind says at length what it means.
-fn with_notes_once<'f>(findings: impl Iterator<Item = &'f Diagnostic>) -> Vec<Diagnostic> {
+/// The first finding of each kind says at length what it means.
+fn explain_once(findings: &mut [Diagnostic]) {
     let mut told = BTreeSet::new();
-    let once = |finding: &Diagnostic| {
-        let notes = if told.insert(finding.code) { finding.notes.clone() } else { Vec::new() };
-        Diagnostic { notes, ..finding.clone() }
-    };
-    findings.map(once).collect()
+    for finding in findings {
+        if let Some(code) = Code::from_name(finding.code).filter(|code| told.insert(code.name)) {
+            finding.notes = vec![code.did.to_owned(), code.now.to_owned()];
+        }
+    }
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
