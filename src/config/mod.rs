@@ -6,11 +6,14 @@
 mod combine;
 mod command;
 mod document;
+mod duration;
 mod events;
 pub mod files;
 mod findings;
+mod globs;
 mod identity;
 pub mod keys;
+mod limits;
 mod lower;
 mod schema;
 mod setting;
