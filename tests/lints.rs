@@ -27,6 +27,7 @@ struct MadeUp {
     distrusted: BTreeMap<PathBuf, u32>,
     unknown_users: Vec<String>,
     file_links: u64,
+    own_id: u32,
 }
 
 impl MadeUp {
@@ -54,6 +55,7 @@ impl MadeUp {
                     facts.distrusted.insert(path.into(), u32::from_str_radix(mode, 8).expect("octal"));
                 }
                 ["unknown", "user", name] => facts.unknown_users.push(name.into()),
+                ["own", "id", id] => facts.own_id = id.parse().expect("a number"),
                 ["links", count] => facts.file_links = count.parse().expect("a number"),
                 _ => panic!("no fact: {line}"),
             }
@@ -68,7 +70,7 @@ impl MadeUp {
 
 impl Facts for MadeUp {
     fn own_ids(&self) -> (u32, u32) {
-        (0, 0)
+        (self.own_id, self.own_id)
     }
 
     fn user(&self, user: &Identity) -> Account {
@@ -193,4 +195,22 @@ fn no_file_is_about_a_code_that_is_no_more() {
         let name = entry.expect("an entry").file_name().into_string().expect("UTF-8");
         assert!(CODES.iter().any(|code| name.starts_with(code.name)), "{name}");
     }
+}
+
+#[test]
+fn a_users_own_daemon_runs_commands_as_that_user_only() {
+    let rule = "[[rule]]\nname = 'r'\npath = '/srv/in'\ncommand = '/usr/bin/true'\ntimeout = '1s'\nno-new-privs = true\n";
+    let said = |lines: &str| {
+        let (_, findings) = findings("r.toml", &format!("# own id 1000\n{rule}{lines}"));
+        findings.into_iter().map(|finding| format!("{} {}", finding.code, finding.message)).collect::<Vec<_>>()
+    };
+    // The made-up system gives every user but root the number 1000.
+    assert_eq!(said("user = 'alice'"), [""; 0]);
+    assert_eq!(said("user = 1000\ngroup = 1000"), [""; 0]);
+    assert_eq!(said("user = 'root'"), ["F018 only root can run a command as another user than its own: `root`"]);
+    assert_eq!(said("user = 0"), ["F018 only root can run a command as another user than its own: 0"]);
+    assert_eq!(
+        said("user = 1000\ngroup = 4"),
+        ["F018 only root can run a command as another group than its own: 4"]
+    );
 }
