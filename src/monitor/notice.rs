@@ -39,5 +39,7 @@ pub enum Notice {
     RescanDone {
         /// Whose.
         rule: RuleId,
+        /// How many events it made.
+        events: u64,
     },
 }

@@ -82,6 +82,17 @@ pub fn open_directory(at: BorrowedFd<'_>, path: &Path) -> Result<OwnedFd, Errno>
     openat2(at, path, OpenHow::new().flags(flags).resolve(straight))
 }
 
+/// Opens a directory through which objects of its mount can be opened by their handles, for which a mere place does
+/// not do; a symbolic link anywhere in the path is an error.
+///
+/// # Errors
+/// As [`open_directory`], but for EXDEV.
+pub fn open_door(at: BorrowedFd<'_>, path: &Path) -> Result<OwnedFd, Errno> {
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
+    let straight = ResolveFlag::RESOLVE_NO_SYMLINKS | ResolveFlag::RESOLVE_NO_MAGICLINKS;
+    openat2(at, path, OpenHow::new().flags(flags).resolve(straight))
+}
+
 /// What an opened object is (fstat(2)).
 ///
 /// # Errors

@@ -5,5 +5,7 @@ mod common;
 #[path = "../common/ground.rs"]
 mod ground;
 mod kit;
+mod losses;
 mod saves;
 mod trees;
+mod ways;

@@ -190,7 +190,7 @@ impl Surveyor {
         let point = self.mounts.of(&base.path).map_or_else(|| base.path.clone(), |mount| mount.point.clone());
         let user = User { mask, door: Door { point, mount: base.mount }, has_tree };
         let (token, _) = self.groups.of(base.device);
-        if has_tree && let Err(errno) = handle::open(base.fd.as_fd(), base.key().as_bytes(), OFlag::O_PATH) {
+        if has_tree && let Err(errno) = can_be_found(base) {
             return Ok(Err(errno));
         }
         self.note_mount(base);
@@ -269,4 +269,10 @@ impl Surveyor {
             listeners: listeners.collect(),
         }))
     }
+}
+
+/// Whether directories of a file system can be found by their handles.
+fn can_be_found(place: &Place) -> Result<(), Errno> {
+    let door = place::open_door(place.fd.as_fd(), Path::new("."))?;
+    handle::open(door.as_fd(), place.key().as_bytes(), OFlag::O_PATH).map(drop)
 }

@@ -327,7 +327,7 @@ impl Surveyor {
 
     /// Takes the marks from a directory that left a tree, wherever it is now, if that can be found out.
     fn leave(&mut self, left: &Left) {
-        let door = place::touch_straight(place::ANYWHERE, &left.door);
+        let door = place::open_door(place::ANYWHERE, &left.door);
         let found = door.and_then(|door| handle::open(door.as_fd(), left.id.key.as_bytes(), OFlag::O_PATH));
         if let Ok(path) = found.and_then(|fd| handle::path_of(fd.as_fd())) {
             self.walks.push_back(Walk::new(path, Purpose::Trim, None));
