@@ -67,7 +67,8 @@ fn every_placeholder_and_token_stands_in_the_manual() {
     let written: BTreeSet<String> =
         items(section(&page, "Sh", "WHAT A COMMAND IS TOLD"), "Li").into_iter().collect();
     let placeholders: Vec<String> = PLACEHOLDERS.iter().map(|(name, ..)| format!("{{{name}}}")).collect();
-    let known = set(CLASSIC_TOKENS.iter().map(|(name, ..)| *name).chain(placeholders.iter().map(String::as_str)));
+    let known =
+        set(CLASSIC_TOKENS.iter().map(|(name, ..)| *name).chain(placeholders.iter().map(String::as_str)));
     assert_eq!(written, known);
 }
 
@@ -75,7 +76,10 @@ fn every_placeholder_and_token_stands_in_the_manual() {
 fn every_other_table_of_words_stands_in_the_manual() {
     let rule_page = page("facron.toml.5");
     for (name, ..) in rule::RESOURCES {
-        assert!(rule_page.contains(&format!("\n.Li {name} ,")) || rule_page.contains(&format!("\n.Li {name}\n")), "{name}");
+        assert!(
+            rule_page.contains(&format!("\n.Li {name} ,")) || rule_page.contains(&format!("\n.Li {name}\n")),
+            "{name}"
+        );
     }
     for name in glob::TEMPORARY {
         let name = name.replace('\\', "\\e");
@@ -141,7 +145,8 @@ fn mandoc_has_nothing_to_say() {
     }
     for entry in fs::read_dir(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("man")).expect("man/") {
         let path = entry.expect("man/").path();
-        let output = Command::new("mandoc").args(["-Tlint", "-Wwarning"]).arg(&path).output().expect("mandoc");
+        let output =
+            Command::new("mandoc").args(["-Tlint", "-Wwarning"]).arg(&path).output().expect("mandoc");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
     }
 }

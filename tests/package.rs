@@ -26,7 +26,10 @@ fn every_manual_page_and_configuration_is_in_the_debian_package() {
     for file in names("config") {
         // The unit comes by systemd-units, the schemas from the binary and by stage.sh.
         let is_elsewhere = file == "facron.service" || file.ends_with(".schema.json") || file == "rules.d";
-        assert!(is_elsewhere || deb.contains(&format!("[\"config/{file}\"")), "config/{file} is not packaged");
+        assert!(
+            is_elsewhere || deb.contains(&format!("[\"config/{file}\"")),
+            "config/{file} is not packaged"
+        );
     }
 }
 
@@ -37,6 +40,7 @@ fn the_tarball_installs_starts_stops_and_keeps_what_was_changed() {
         .env("BINARY", env!("CARGO_BIN_EXE_facron"))
         .output()
         .expect("bash is there");
-    let said = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
+    let said =
+        String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success() && said.contains("the tarball is well"), "{said}");
 }

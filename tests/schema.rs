@@ -108,7 +108,10 @@ fn matches_pattern(pattern: &str, text: &str) -> bool {
         "^[Ff][Aa][Nn]_[A-Za-z_]+$" => upper.starts_with("FAN_"),
         "^[Ss][Ii][Gg][A-Za-z0-9]+$" => upper.starts_with("SIG"),
         other => {
-            assert!(other.starts_with('^') && other.ends_with('$'), "a pattern is about the whole text: {other}");
+            assert!(
+                other.starts_with('^') && other.ends_with('$'),
+                "a pattern is about the whole text: {other}"
+            );
             true
         }
     }

@@ -67,8 +67,9 @@ fn start(args: &Args, global: &Global) -> Result<Daemon, ExitStatus> {
         complain("the rule files have mistakes; nothing is armed");
         ExitStatus::BadRules
     })?;
-    let log = logger::start(logger::Options { level: log::LevelFilter::Info, is_coloured: is_coloured(global) })
-        .map_err(|error| give_up(&format!("cannot start the log: {error}")))?;
+    let log =
+        logger::start(logger::Options { level: log::LevelFilter::Info, is_coloured: is_coloured(global) })
+            .map_err(|error| give_up(&format!("cannot start the log: {error}")))?;
     let settings = Settings {
         places,
         owner,
@@ -107,7 +108,8 @@ fn is_coloured(global: &Global) -> bool {
         clap::ColorChoice::Always => true,
         clap::ColorChoice::Never => false,
         clap::ColorChoice::Auto => {
-            std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+            std::io::stderr().is_terminal()
+                && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
         }
     }
 }

@@ -39,7 +39,15 @@ impl Daemon {
         }
     }
 
-    fn run_ended(&mut self, now: Moment, run: &Run, outcome: &Outcome, took: Duration, is_failure: bool, then: Then) {
+    fn run_ended(
+        &mut self,
+        now: Moment,
+        run: &Run,
+        outcome: &Outcome,
+        took: Duration,
+        is_failure: bool,
+        then: Then,
+    ) {
         let tail = self.error_tails.get(&run.id).map_or(&[][..], Vec::as_slice);
         self.board.ended(run, outcome, took, tail, clock::wall());
         // A try that is followed by another is no end; what is stopped on request is no failure.

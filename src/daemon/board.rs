@@ -72,7 +72,14 @@ impl Board {
     }
 
     /// Notes the end of a run.
-    pub fn ended(&mut self, run: &Run, outcome: &Outcome, took: std::time::Duration, tail: &[u8], time: SystemTime) {
+    pub fn ended(
+        &mut self,
+        run: &Run,
+        outcome: &Outcome,
+        took: std::time::Duration,
+        tail: &[u8],
+        time: SystemTime,
+    ) {
         let Some(book) = self.books.get_mut(&run.rule.name) else { return };
         let path = run.events.first().map(|event| WirePath::from(&*event.path)).unwrap_or_default();
         book.last = Some(LastRun {

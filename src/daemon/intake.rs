@@ -6,8 +6,8 @@ use crate::control::Done;
 use crate::engine::Input;
 use crate::escape;
 use crate::event::{Event, RunId};
-use crate::monitor::{Attributor, Notice, Now};
 use crate::moment::Moment;
+use crate::monitor::{Attributor, Notice, Now};
 use crate::rule::RuleId;
 use crate::supervisor::{Supervisor, SupervisorNotice};
 use crate::sys::clock;
@@ -119,7 +119,9 @@ impl Daemon {
             .find(|reason| after.counters.dropped(*reason) > before.counters.dropped(*reason));
         let started = after.counters.covered > before.counters.covered && after.running > 0;
         let (done, why) = match dropped {
-            Some(crate::engine::DropReason::Itself) => (Done::PassedOver, "itself: a run of this rule caused it"),
+            Some(crate::engine::DropReason::Itself) => {
+                (Done::PassedOver, "itself: a run of this rule caused it")
+            }
             Some(reason) => (Done::Dropped, reason.as_str()),
             None if started => (Done::Run, "a run starts for it"),
             None if after.is_paused => (Done::Waits, "the rule is paused"),

@@ -35,7 +35,8 @@ impl Daemon {
             }
             Err(loaded) => {
                 let messages = messages(&loaded);
-                let errors = loaded.findings.iter().filter(|finding| finding.severity == Severity::Error).count();
+                let errors =
+                    loaded.findings.iter().filter(|finding| finding.severity == Severity::Error).count();
                 let first = messages.first().cloned().unwrap_or_default();
                 log::error!(errors = errors, reason = first; "reload refused");
                 let error = format!("the rule files have {errors} mistakes; the old rules go on");

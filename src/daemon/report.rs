@@ -10,7 +10,9 @@ use crate::moment;
 pub fn log(report: &Report) {
     match report {
         Report::Started(run) => log_started(run),
-        Report::Ended { run, outcome, took, is_failure, then } => log_ended(run, outcome, *took, *is_failure, *then),
+        Report::Ended { run, outcome, took, is_failure, then } => {
+            log_ended(run, outcome, *took, *is_failure, *then)
+        }
         Report::Dropped { rule, path, reason, count } => {
             let level = drop_level(*reason);
             let path = path.as_deref().map(escape::path).unwrap_or_default();

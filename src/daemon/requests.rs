@@ -29,7 +29,9 @@ impl Daemon {
         let response = match verb {
             Verb::Status { rule, .. } => self.status(rule.as_deref()),
             Verb::Reload {} => return self.reload(now, Some(client)),
-            Verb::Trigger { rule, paths } => self.with_rule(&rule, |daemon, id| daemon.trigger(now, id, &paths)),
+            Verb::Trigger { rule, paths } => {
+                self.with_rule(&rule, |daemon, id| daemon.trigger(now, id, &paths))
+            }
             Verb::Pause { rule } => self.with_rule(&rule, |daemon, id| {
                 daemon.input(now, Input::Pause(id));
                 log::info!(rule = rule; "paused");
@@ -44,7 +46,11 @@ impl Daemon {
         self.answer(now, client, response);
     }
 
-    fn with_rule(&mut self, name: &str, act: impl FnOnce(&mut Self, RuleId) -> Result<(), String>) -> Response {
+    fn with_rule(
+        &mut self,
+        name: &str,
+        act: impl FnOnce(&mut Self, RuleId) -> Result<(), String>,
+    ) -> Response {
         let Some(id) = self.rule_id(name) else { return self.no_such_rule(name) };
         match act(self, id) {
             Ok(()) => Response::Done { messages: Vec::new() },
@@ -61,7 +67,9 @@ impl Daemon {
         let nearest = names.max_by(|a, b| strsim::jaro(a, name).total_cmp(&strsim::jaro(b, name)));
         let name = crate::escape::text(name.as_bytes());
         match nearest {
-            Some(nearest) => Response::refused(format!("there is no rule `{name}`; the nearest name is `{nearest}`")),
+            Some(nearest) => {
+                Response::refused(format!("there is no rule `{name}`; the nearest name is `{nearest}`"))
+            }
             None => Response::refused(format!("there is no rule `{name}`; there are no rules at all")),
         }
     }

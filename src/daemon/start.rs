@@ -11,9 +11,9 @@ use crate::desktop::{Desktop, Settings as DesktopSettings};
 use crate::engine::{DropReason, Engine, Input, Report};
 use crate::escape;
 use crate::journal::{Journal, OpenError, Restored, Stamp};
+use crate::moment::Moment;
 use crate::monitor::Monitor;
 use crate::report;
-use crate::moment::Moment;
 use crate::rule::RuleSet;
 use crate::supervisor::{Options, Supervisor};
 use crate::sys::clock;
@@ -51,7 +51,9 @@ impl Daemon {
         loaded: &Loaded,
         signals: Signals,
     ) -> Result<Daemon, StartError> {
-        let failed = |what: &'static str| move |error: io::Error| StartError::Failed(format!("cannot {what}: {error}"));
+        let failed = |what: &'static str| {
+            move |error: io::Error| StartError::Failed(format!("cannot {what}: {error}"))
+        };
         let server = match &settings.runtime_dir {
             Some(directory) => Some(listen(directory)?),
             None => None,
@@ -69,8 +71,14 @@ impl Daemon {
         let desktop = Desktop::new(
             DesktopSettings {
                 user: own_user,
-                bus_address: settings.environment.get(Path::new("DBUS_SESSION_BUS_ADDRESS").as_os_str()).cloned(),
-                runtime_dir: settings.environment.get(Path::new("XDG_RUNTIME_DIR").as_os_str()).map(Into::into),
+                bus_address: settings
+                    .environment
+                    .get(Path::new("DBUS_SESSION_BUS_ADDRESS").as_os_str())
+                    .cloned(),
+                runtime_dir: settings
+                    .environment
+                    .get(Path::new("XDG_RUNTIME_DIR").as_os_str())
+                    .map(Into::into),
                 run_user: RUN_USER.into(),
                 program: "/proc/self/exe".into(),
             },
@@ -143,7 +151,8 @@ impl Daemon {
 
     fn watch_parts(&self) -> io::Result<()> {
         let server = self.server.as_ref().map(AsFd::as_fd);
-        let parts = [self.monitor.as_fd(), self.supervisor.as_fd(), self.desktop.as_fd(), self.signals.as_fd()];
+        let parts =
+            [self.monitor.as_fd(), self.supervisor.as_fd(), self.desktop.as_fd(), self.signals.as_fd()];
         for (token, part) in (0..).zip(parts.into_iter().chain(server)) {
             self.poller.add(part, token, READING)?;
         }
@@ -159,7 +168,9 @@ impl Daemon {
             log::warn!(finding = message; "rule file");
         }
         if self.settings.state_dir.is_none() {
-            log::warn!("no journal: neither STATE_DIRECTORY, XDG_STATE_HOME nor HOME is set; what waits dies with this process");
+            log::warn!(
+                "no journal: neither STATE_DIRECTORY, XDG_STATE_HOME nor HOME is set; what waits dies with this process"
+            );
         }
         if self.settings.runtime_dir.is_none() {
             log::warn!("no control socket: neither RUNTIME_DIRECTORY nor XDG_RUNTIME_DIR is set");
@@ -168,13 +179,19 @@ impl Daemon {
 }
 
 /// The journal, and what an earlier life left in it.
-fn open_journal(directory: &Path, rules: &RuleSet) -> Result<(Option<Journal>, Option<Restored>), StartError> {
+fn open_journal(
+    directory: &Path,
+    rules: &RuleSet,
+) -> Result<(Option<Journal>, Option<Restored>), StartError> {
     match Journal::open(directory, rules, Stamp::now()) {
         Ok((journal, restored)) => Ok((Some(journal), Some(restored))),
-        Err(OpenError::InUse(path)) => {
-            Err(StartError::AlreadyRunning(format!("another instance keeps its state in {}", escape::path(&path))))
+        Err(OpenError::InUse(path)) => Err(StartError::AlreadyRunning(format!(
+            "another instance keeps its state in {}",
+            escape::path(&path)
+        ))),
+        Err(OpenError::Failed(error)) => {
+            Err(StartError::Failed(format!("cannot start the journal: {error}")))
         }
-        Err(OpenError::Failed(error)) => Err(StartError::Failed(format!("cannot start the journal: {error}"))),
     }
 }
 
@@ -185,15 +202,16 @@ fn unwatchable(error: &io::Error) -> StartError {
             "cannot watch anything: {error}\nhelp: before Linux 5.13, or where a sandbox forbids it, fanotify needs \
              CAP_SYS_ADMIN"
         )),
-        Some(libc::ENOSYS | libc::EINVAL) => {
-            StartError::Failed(format!("cannot watch anything: {error}\nhelp: facron needs Linux 5.9, for users 5.13"))
-        }
+        Some(libc::ENOSYS | libc::EINVAL) => StartError::Failed(format!(
+            "cannot watch anything: {error}\nhelp: facron needs Linux 5.9, for users 5.13"
+        )),
         _ => StartError::Failed(format!("cannot watch anything: {error}")),
     }
 }
 
 fn listen(directory: &Path) -> Result<Server, StartError> {
-    let place = Place::take(directory).and_then(|place| Server::listen(place, nix::unistd::geteuid().as_raw()));
+    let place =
+        Place::take(directory).and_then(|place| Server::listen(place, nix::unistd::geteuid().as_raw()));
     place.map_err(|error| match error {
         PlaceError::AlreadyRunning { .. } => StartError::AlreadyRunning(error.to_string()),
         other => StartError::Failed(other.to_string()),

@@ -47,7 +47,10 @@ fn an_overflow(mark: &str) {
         watched.notices.iter().any(|notice| matches!(notice, Notice::Overflow { rules } if *rules == [RULE]))
     });
     assert_eq!(watched.paths(EventMask::Q_OVERFLOW), BTreeSet::from([ground.path()]));
-    assert!(watched.paths(EventMask::ARRIVED).len() < expected.len(), "no event was lost: this tests nothing");
+    assert!(
+        watched.paths(EventMask::ARRIVED).len() < expected.len(),
+        "no event was lost: this tests nothing"
+    );
     rescan(&mut watched, None, Origin::Rescan);
     let missing: Vec<_> = expected.difference(&watched.paths(EventMask::ARRIVED)).cloned().collect();
     assert!(missing.is_empty(), "{} are missing: {:?}…", missing.len(), missing.first());

@@ -170,10 +170,17 @@ fn what_is_excluded_is_neither_marked_nor_told() {
     let marks = fs::read_dir("/proc/self/fdinfo").expect("proc").flatten();
     let inodes: BTreeSet<String> = marks
         .filter_map(|entry| fs::read_to_string(entry.path()).ok())
-        .flat_map(|text| text.lines().filter(|line| line.starts_with("fanotify ino")).map(str::to_owned).collect::<Vec<_>>())
+        .flat_map(|text| {
+            text.lines()
+                .filter(|line| line.starts_with("fanotify ino"))
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        })
         .collect();
-    let inode = std::os::unix::fs::MetadataExt::ino(&fs::metadata(ground.at("build/x")).expect("a directory"));
-    let device = std::os::unix::fs::MetadataExt::dev(&fs::metadata(ground.at("build/x")).expect("a directory"));
+    let inode =
+        std::os::unix::fs::MetadataExt::ino(&fs::metadata(ground.at("build/x")).expect("a directory"));
+    let device =
+        std::os::unix::fs::MetadataExt::dev(&fs::metadata(ground.at("build/x")).expect("a directory"));
     let minor = nix::libc::minor(device);
     let is_it = |line: &String| {
         line.contains(&format!("ino:{inode:x} ")) && line.contains(&format!("sdev:{minor:x} "))

@@ -7,8 +7,8 @@ use std::path::Path;
 use facron::event::{EventMask, Origin};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
-use crate::common::require_root;
-use crate::ground::{Ground, is_user, shell};
+use crate::common::{require, require_root};
+use crate::ground::{Ground, can, is_user, shell};
 use crate::kit::{Watched, rule};
 
 /// As deploys and Kubernetes do it: another link is made and moved over.
@@ -247,4 +247,81 @@ fn a_path_that_may_not_be_entered_is_told_and_tried_again() {
     watched.until("directory", |watched| watched.standing() == "directory");
     fs::write(path.join("f"), "x").expect("a file");
     watched.expect(EventMask::ARRIVED, &path.join("f"));
+}
+
+/// A FUSE server that answers until it is stopped.
+struct Server {
+    child: std::process::Child,
+}
+
+impl Server {
+    #[expect(clippy::disallowed_methods, reason = "a test is nobody's daemon")]
+    fn start(base: &Path, point: &Path) -> Server {
+        let child =
+            std::process::Command::new("bindfs").arg("-f").arg(base).arg(point).spawn().expect("bindfs");
+        let mounted = || {
+            fs::read_to_string("/proc/self/mountinfo")
+                .is_ok_and(|text| text.contains(&format!(" {} ", point.display())))
+        };
+        for _ in 0..500 {
+            if mounted() {
+                return Server { child };
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        panic!("bindfs does not mount {}", point.display());
+    }
+
+    fn signal(&self, signal: nix::sys::signal::Signal) {
+        let pid = i32::try_from(self.child.id()).expect("a pid");
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), signal).expect("it lives");
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Killed, so that nothing waits for its answers any more.
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+#[test]
+fn a_hung_file_system_degrades_its_own_rule_only() {
+    let name = "a_hung_file_system_degrades_its_own_rule_only";
+    if !require_root(name) || !require(name, "bindfs", can("bindfs")) {
+        return;
+    }
+    let mut ground = Ground::new();
+    for directory in ["base/in/deep", "point", "local"] {
+        fs::create_dir_all(ground.at(directory)).expect("directories");
+    }
+    ground.mounted(&ground.at("point"));
+    let server = Server::start(&ground.at("base"), &ground.at("point"));
+    let hung = ground.at("point/in");
+    server.signal(nix::sys::signal::Signal::SIGSTOP);
+    let rules = format!(
+        "{}{}",
+        rule(&hung, "scope = 'tree'"),
+        rule(&ground.at("local"), "scope = 'tree'").replace("'r'", "'local'")
+    );
+    let begin = facron::sys::clock::monotonic();
+    let mut watched = Watched::start(&rules);
+    watched.until("local", |watched| watched.standing_of(1) == "directories");
+    assert!(facron::sys::clock::monotonic().since(begin).as_secs() < 4, "the hung one held up the other");
+    fs::write(ground.at("local/f"), "x").expect("a file");
+    watched.expect(EventMask::ARRIVED, &ground.at("local/f"));
+    watched.until("degraded", |watched| watched.standing_of(0).contains("does not answer"));
+    watched.until("settled", |watched| {
+        watched.notices.iter().any(|notice| matches!(notice, facron::monitor::Notice::Settled))
+    });
+    server.signal(nix::sys::signal::Signal::SIGCONT);
+    watched.until("armed", |watched| watched.standing_of(0) == "directories");
+    fs::write(hung.join("deep/f"), "x").expect("a file");
+    watched.expect(EventMask::ARRIVED, &hung.join("deep/f"));
+    server.signal(nix::sys::signal::Signal::SIGSTOP);
+    fs::write(ground.at("local/g"), "x").expect("a file");
+    watched.expect(EventMask::ARRIVED, &ground.at("local/g"));
+    // The end of the monitor does not wait for it either.
+    drop(watched);
 }

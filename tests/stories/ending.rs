@@ -284,7 +284,6 @@ fn a_loop_without_known_causes_is_slowed_down_and_never_dropped() {
         }
     }
     script += "11000 exit 1001 0\n11050 event r a pid=0\n13060 exit 1002 0\n13200 event r a pid=0\n";
-    expected +=
-        "10999 spawn 1001 r a\n11000 end 1001 exit:0\n13050 spawn 1002 r a\n13060 end 1002 exit:0\n13200 spawn 1003 r a";
+    expected += "10999 spawn 1001 r a\n11000 end 1001 exit:0\n13050 spawn 1002 r a\n13060 end 1002 exit:0\n13200 spawn 1003 r a";
     check(&["r"], &script, &expected);
 }

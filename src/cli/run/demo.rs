@@ -49,7 +49,8 @@ impl<'g> Demo<'g> {
     fn go(&self) -> Result<(), String> {
         let (folder, rules) = (self.path("in"), self.path("rules"));
         for directory in [&folder, &rules, &self.path("run"), &self.path("state")] {
-            fs::create_dir(directory).map_err(|error| format!("cannot make {}: {error}", escape::path(directory)))?;
+            fs::create_dir(directory)
+                .map_err(|error| format!("cannot make {}: {error}", escape::path(directory)))?;
         }
         self.write("facron.conf", include_str!("../../../config/demo.conf"))?;
         self.write("rules/modern.toml", include_str!("../../../config/demo.toml"))?;
@@ -69,7 +70,8 @@ impl<'g> Demo<'g> {
         let mut daemon = self.start(&rules)?;
         daemon.print_until(self, "ready rules=")?;
         self.tell(&format!("# A file changes:\n$ echo hello > {}/hello.txt", escape::path(&folder)));
-        fs::write(folder.join("hello.txt"), "hello\n").map_err(|error| format!("cannot write the file: {error}"))?;
+        fs::write(folder.join("hello.txt"), "hello\n")
+            .map_err(|error| format!("cannot write the file: {error}"))?;
         daemon.print_until(self, "run ended")?;
         daemon.print_until(self, "run ended")?;
         self.tell("# And it stops when it is told to:");
@@ -89,11 +91,13 @@ impl<'g> Demo<'g> {
     fn write(&self, name: &str, text: &str) -> Result<(), String> {
         let folder = self.path("in");
         let folder = folder.to_str().ok_or("the temporary directory is not UTF-8, as a rule file must be")?;
-        fs::write(self.path(name), text.replace(FOLDER, folder)).map_err(|error| format!("cannot write {name}: {error}"))
+        fs::write(self.path(name), text.replace(FOLDER, folder))
+            .map_err(|error| format!("cannot write {name}: {error}"))
     }
 
     fn show(&self, file: &Path) -> Result<(), String> {
-        let text = fs::read_to_string(file).map_err(|error| format!("cannot read {}: {error}", escape::path(file)))?;
+        let text = fs::read_to_string(file)
+            .map_err(|error| format!("cannot read {}: {error}", escape::path(file)))?;
         let indented: String = text.lines().map(|line| format!("    {line}\n")).collect();
         print(&indented, self.global);
         Ok(())
@@ -103,7 +107,10 @@ impl<'g> Demo<'g> {
     #[expect(clippy::disallowed_methods, reason = "the demo plays the person who starts facron")]
     fn command(&self, arguments: &[&OsStr]) -> Command {
         let mut command = Command::new("/proc/self/exe");
-        command.args(arguments).env("RUNTIME_DIRECTORY", self.path("run")).env("STATE_DIRECTORY", self.path("state"));
+        command
+            .args(arguments)
+            .env("RUNTIME_DIRECTORY", self.path("run"))
+            .env("STATE_DIRECTORY", self.path("state"));
         command.stdin(Stdio::null());
         command
     }
@@ -111,15 +118,18 @@ impl<'g> Demo<'g> {
     fn facron(&self, arguments: &[&OsStr]) -> Result<(), String> {
         let shown: Vec<_> = arguments.iter().map(|argument| argument.to_string_lossy()).collect();
         print(&format!("$ facron {}\n", shown.join(" ")), self.global);
-        let status = self.command(arguments).status().map_err(|error| format!("cannot start facron: {error}"))?;
+        let status =
+            self.command(arguments).status().map_err(|error| format!("cannot start facron: {error}"))?;
         if status.success() { Ok(()) } else { Err(format!("facron {} did not succeed", shown[0])) }
     }
 
     fn start(&self, rules: &Path) -> Result<Daemon, String> {
         print(&format!("$ facron run -c {}\n", escape::path(rules)), self.global);
         let mut command = self.command(&["run".as_ref(), "-c".as_ref(), rules.as_os_str()]);
-        let mut child =
-            command.stderr(Stdio::piped()).spawn().map_err(|error| format!("cannot start facron: {error}"))?;
+        let mut child = command
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|error| format!("cannot start facron: {error}"))?;
         let log = child.stderr.take().ok_or("the daemon has no standard error")?;
         Ok(Daemon { child, log: BufReader::new(log) })
     }
@@ -155,7 +165,8 @@ impl Daemon {
 
     fn stop(&mut self, demo: &Demo<'_>) -> Result<(), String> {
         let pid = i32::try_from(self.child.id()).map_err(|error| error.to_string())?;
-        kill(Pid::from_raw(pid), Signal::SIGTERM).map_err(|error| format!("cannot stop the daemon: {error}"))?;
+        kill(Pid::from_raw(pid), Signal::SIGTERM)
+            .map_err(|error| format!("cannot stop the daemon: {error}"))?;
         let mut rest = String::new();
         let _ = self.log.read_to_string(&mut rest);
         print(&rest, demo.global);

@@ -24,6 +24,7 @@ use crate::plan;
 use crate::rule::MarkChoice;
 use crate::sys::fanotify::Subject;
 use crate::sys::handle;
+use crate::sys::listing::Listing;
 use crate::sys::place::{self, Kind};
 
 /// Directories up to which a tree is marked one by one: counting them takes some 30 ms, marking them as long again.
@@ -162,9 +163,9 @@ impl Surveyor {
         while let Some(below) = stack.pop() {
             self.pulse.beat();
             let Ok(directory) = place::open_directory(base.fd.as_fd(), &below) else { continue };
-            let Ok(entries) = place::entries(directory) else { continue };
-            let directories =
-                entries.map_while(Result::ok).filter(|entry| entry.kind == Some(Kind::Directory));
+            let directories = Listing::of(directory)
+                .map_while(Result::ok)
+                .filter(|entry| entry.kind == Some(Kind::Directory));
             for entry in directories {
                 let below = below.join(&entry.name);
                 if root.enters(home, &base.path.join(&below)) {

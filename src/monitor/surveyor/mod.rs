@@ -202,7 +202,7 @@ impl Surveyor {
             self.replace_roots(number, roots)?;
         }
         self.forward(&mut orders);
-        orders.take.into_iter().for_each(|order| self.take_root(order));
+        orders.take.into_iter().for_each(|(order, is_new)| self.take_handed_over(order, is_new));
         orders.grafts.into_iter().for_each(|graft| self.take_graft(graft));
         for id in orders.drop {
             self.drop_root(id)?;
