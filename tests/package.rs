@@ -24,10 +24,10 @@ fn every_manual_page_and_configuration_is_in_the_debian_package() {
         assert!(deb.contains(&format!("[\"man/{page}\"")), "man/{page} is not packaged");
     }
     for file in names("config") {
-        // The unit comes by systemd-units, the schemas from the binary and by stage.sh.
-        let is_elsewhere = file == "facron.service" || file.ends_with(".schema.json") || file == "rules.d";
+        // The unit comes by systemd-units, the schemas by stage.sh, and the demonstration is in the binary.
+        let comes_otherwise = file == "facron.service" || file.ends_with(".schema.json") || file == "rules.d";
         assert!(
-            is_elsewhere || deb.contains(&format!("[\"config/{file}\"")),
+            comes_otherwise || file.starts_with("demo.") || deb.contains(&format!("[\"config/{file}\"")),
             "config/{file} is not packaged"
         );
     }

@@ -12,9 +12,10 @@ use std::time::Duration;
 
 use super::output::say;
 use super::{ExitStatus, Global};
+use crate::config;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::escape;
-use crate::import::{self, Concurrency, Dialect, Options};
+use crate::import::{self, Code, Concurrency, Dialect, Options};
 use crate::report::{self, Report};
 
 /// Its arguments.
@@ -36,10 +37,10 @@ pub struct Args {
     #[arg(long, requires = "output")]
     force: bool,
     /// Put this debounce on every rule, such as 500ms
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", value_parser = |text: &str| config::duration(text, true))]
     debounce: Option<Duration>,
     /// Put this timeout on every rule, such as 10m
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", value_parser = |text: &str| config::duration(text, false))]
     timeout: Option<Duration>,
     /// Let every rule run its command this often at once, with one more run for what came meanwhile [default:
     /// without a limit, every event its own run, as the classic daemons did]
@@ -99,38 +100,28 @@ fn carry_out(args: &Args, global: &Global) -> Result<bool, String> {
     if args.explain {
         output::print(&import::explain(&import))?;
     }
-    let findings = with_notes_once(tables.findings.iter().chain(&import.findings));
+    let destination = args.output.as_ref().map(|path| escape::path(path));
+    let summary = import::summary(&import, destination.as_deref());
+    let mut findings = tables.findings;
+    findings.extend(import.findings);
+    explain_once(&mut findings);
     let report = Report::new(&import.sources, &findings);
     // Every finding is told, even where nobody would read so many of the long ones.
-    say(
-        &match args.format {
-            Format::Text if findings.len() <= report::FINDINGS_MAX => report::text(&report),
-            Format::Text | Format::Short => report::short(&report),
-        },
-        global,
-    );
-    let destination = args.output.as_ref().map(|path| escape::path(path));
-    say(&format!("facron import: {}", import::summary(&import, destination.as_deref())), global);
+    let told = match args.format {
+        Format::Text if findings.len() <= report::FINDINGS_MAX => report::text(&report),
+        Format::Text | Format::Short => report::short(&report),
+    };
+    say(&format!("{told}facron import: {summary}"), global);
     Ok(findings.iter().all(|finding| finding.severity == Severity::Note))
 }
 
-/// The findings, of which the first of each kind says at length what it means.
-fn with_notes_once<'f>(findings: impl Iterator<Item = &'f Diagnostic>) -> Vec<Diagnostic> {
+/// The first finding of each kind says at length what it means.
+fn explain_once(findings: &mut [Diagnostic]) {
     let mut told = BTreeSet::new();
-    let once = |finding: &Diagnostic| {
-        let notes = if told.insert(finding.code) { finding.notes.clone() } else { Vec::new() };
-        Diagnostic { notes, ..finding.clone() }
-    };
-    findings.map(once).collect()
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
-    let span = humantime::parse_duration(text).map_err(|error| error.to_string())?;
-    if (Duration::from_millis(1)..=LONGEST).contains(&span) {
-        Ok(span)
-    } else {
-        Err("a duration is between 1ms and 366 days".to_owned())
+    for finding in findings {
+        if let Some(code) = Code::from_name(finding.code).filter(|code| told.insert(code.name)) {
+            finding.notes = vec![code.did.to_owned(), code.now.to_owned()];
+        }
     }
 }
 

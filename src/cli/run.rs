@@ -2,11 +2,9 @@
 
 mod demo;
 
-use std::io::IsTerminal as _;
-
 use nix::unistd::Uid;
 
-use super::output::say;
+use super::output::{colours_messages, say};
 use super::rule_files::RuleFiles;
 use super::{ExitStatus, Global, directories};
 use crate::daemon::load::load;
@@ -67,9 +65,11 @@ fn start(args: &Args, global: &Global) -> Result<Daemon, ExitStatus> {
         complain("the rule files have mistakes; nothing is armed");
         ExitStatus::BadRules
     })?;
-    let log =
-        logger::start(logger::Options { level: log::LevelFilter::Info, is_coloured: is_coloured(global) })
-            .map_err(|error| give_up(&format!("cannot start the log: {error}")))?;
+    let log = logger::start(logger::Options {
+        level: log::LevelFilter::Info,
+        is_coloured: colours_messages(global),
+    })
+    .map_err(|error| give_up(&format!("cannot start the log: {error}")))?;
     let settings = Settings {
         places,
         owner,
@@ -99,18 +99,6 @@ fn log_level(args: &Args) -> Option<log::LevelFilter> {
         (_, 0) => Some(log::LevelFilter::Trace),
         (_, 1) => Some(log::LevelFilter::Warn),
         (_, _) => Some(log::LevelFilter::Error),
-    }
-}
-
-#[expect(clippy::disallowed_methods, reason = "the border: the environment is read here")]
-fn is_coloured(global: &Global) -> bool {
-    match global.color {
-        clap::ColorChoice::Always => true,
-        clap::ColorChoice::Never => false,
-        clap::ColorChoice::Auto => {
-            std::io::stderr().is_terminal()
-                && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-        }
     }
 }
 

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use crate::desktop::Ended;
 use crate::engine::{Action, Input, Outcome, Purpose, Report, Run, Then};
+use crate::event::Origin;
+use crate::journal::Stamp;
 use crate::moment::Moment;
-use crate::rule::Identity;
+use crate::rule::{Identity, RuleId};
 use crate::sys::clock;
 
 use super::{Daemon, report};
@@ -19,9 +21,18 @@ impl Daemon {
                 }
             }
             Action::Signal { run, signal } => self.supervisor.signal(now, run, signal),
-            Action::Rescan(_) => {}
+            Action::Rescan(rule) => self.rescan(rule),
             Action::Report(report) => self.report(now, &report),
         }
+    }
+
+    /// A walk that finds what changed: since events were lost, or since an earlier life of the daemon stopped looking.
+    fn rescan(&mut self, id: RuleId) {
+        let name = &self.rules.rule(id).name;
+        let since = self.journal.as_ref().and_then(|journal| journal.owed_since(name, Stamp::now()));
+        let origin = if self.catch_ups.contains(name) { Origin::CatchUp } else { Origin::Rescan };
+        log::info!(rule = name, origin = origin.as_str(); "rescan");
+        self.monitor.rescan(id, since, origin);
     }
 
     fn report(&mut self, now: Moment, report: &Report) {

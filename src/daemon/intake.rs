@@ -6,11 +6,11 @@ use crate::control::Done;
 use crate::engine::Input;
 use crate::escape;
 use crate::event::{Event, RunId};
+use crate::journal::Stamp;
 use crate::moment::Moment;
 use crate::monitor::{Attributor, Notice, Now};
 use crate::rule::RuleId;
 use crate::supervisor::{Supervisor, SupervisorNotice};
-use crate::sys::clock;
 
 use super::{Daemon, Settling};
 
@@ -61,10 +61,15 @@ impl Daemon {
     /// The kernel does not tell of events any more.
     pub(super) fn take_from_monitor(&mut self, now: Moment) -> io::Result<()> {
         let mut notices = Vec::new();
-        let both = Now { moment: now, wall: clock::wall() };
+        let before = Stamp::now();
+        let both = Now { moment: now, wall: before.wall };
         let result = self.monitor.turn(both, &mut Kin(&mut self.supervisor), &mut notices);
         for notice in notices {
             self.take_monitor_notice(now, notice);
+        }
+        let is_all_read = self.monitor.read_until().is_some_and(|read| read.moment == now);
+        if let Some(journal) = self.journal.as_mut().filter(|_| is_all_read) {
+            journal.read_until(before);
         }
         result
     }
@@ -77,9 +82,10 @@ impl Daemon {
                 log::warn!(overflows = self.about.overflows; "overflow");
                 self.input(now, Input::Overflow { rules });
             }
-            Notice::RescanDone { rule, events } => {
+            Notice::RescanDone { rule } => {
                 let name = &self.rules.rule(rule).name;
-                log::info!(rule = name, events = events; "rescan");
+                log::info!(rule = name; "rescan done");
+                self.catch_ups.remove(name);
                 self.input(now, Input::RescanDone(rule));
             }
             Notice::Armed { rule, by } => {

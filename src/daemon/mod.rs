@@ -15,7 +15,7 @@ mod requests;
 mod start;
 mod status;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -81,6 +81,8 @@ pub struct Daemon {
     notices: Vec<SupervisorNotice>,
     /// The end of the error output of runs whose end the engine has still to judge.
     error_tails: BTreeMap<RunId, Vec<u8>>,
+    /// Rules whose rescan finds what changed while no daemon ran.
+    catch_ups: BTreeSet<Arc<str>>,
     settling: Option<Settling>,
     is_stopping: bool,
 }

@@ -1,6 +1,6 @@
 //! The start: takes the place, makes the parts, arms the rules.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::os::fd::AsFd;
 use std::path::Path;
@@ -14,7 +14,7 @@ use crate::journal::{Journal, OpenError, Restored, Stamp};
 use crate::moment::Moment;
 use crate::monitor::Monitor;
 use crate::report;
-use crate::rule::RuleSet;
+use crate::rule::{Rule, RuleSet};
 use crate::supervisor::{Options, Supervisor};
 use crate::sys::clock;
 use crate::sys::manager::Manager;
@@ -112,6 +112,7 @@ impl Daemon {
             inputs: VecDeque::new(),
             notices: Vec::new(),
             error_tails: BTreeMap::new(),
+            catch_ups: BTreeSet::new(),
             settling: Some(Settling::Start),
             is_stopping: false,
             settings,
@@ -120,10 +121,10 @@ impl Daemon {
         daemon.settings.log.set_level(reload::level(&daemon.settings, rules));
         daemon.greet(loaded);
         daemon.board.set_rules(rules);
+        daemon.arm();
         if let Some(restored) = restored {
             daemon.restore(now, restored);
         }
-        daemon.arm();
         Ok(daemon)
     }
 
@@ -137,16 +138,31 @@ impl Daemon {
         }
         let rules = Arc::clone(&self.rules);
         for (id, rule) in rules.iter() {
-            let Some(left) = restored.rules.remove(&*rule.name) else { continue };
+            let unwatched_since = self.catch_up_since(rule, &restored);
+            let left = restored.rules.remove(&*rule.name).unwrap_or_default();
             if left.is_paused {
                 self.input(now, Input::Pause(id));
             }
-            if !left.events.is_empty() || left.owes_rescan.is_some() {
-                log::info!(rule = rule.name, paths = left.events.len(); "restored");
-                let owes_rescan = left.owes_rescan.is_some();
+            let owes_rescan = left.owes_rescan.is_some() || unwatched_since.is_some();
+            if !left.events.is_empty() || owes_rescan {
+                log::info!(rule = rule.name, paths = left.events.len(), rescan = owes_rescan; "restored");
                 self.input(now, Input::Restore { rule: id, events: left.events, owes_rescan });
             }
         }
+    }
+
+    /// Since when nobody watched for a rule that wants to catch up; noted, so that it is owed until it is done.
+    fn catch_up_since(&mut self, rule: &Rule, restored: &Restored) -> Option<Stamp> {
+        if !rule.watch.catch_up {
+            return None;
+        }
+        let since = rule.watch.paths.iter().filter_map(|path| restored.watched_until(rule, path));
+        let since = since.reduce(|earliest, other| earliest.or_earlier(Some(other)))?;
+        self.catch_ups.insert(Arc::clone(&rule.name));
+        if let Some(journal) = &mut self.journal {
+            journal.owes_rescan(&rule.name, since);
+        }
+        Some(since)
     }
 
     fn watch_parts(&self) -> io::Result<()> {

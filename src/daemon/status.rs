@@ -68,6 +68,8 @@ impl Daemon {
             RuleState::Degraded
         } else if engine.owes_rescan || book.is_over_limit && engine.waiting > 0 {
             RuleState::OverLimit
+        } else if book.watched_by.is_none() {
+            RuleState::Arming
         } else {
             RuleState::Armed
         };

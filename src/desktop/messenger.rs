@@ -72,8 +72,10 @@ impl Messenger {
     /// Takes what is to be said.
     pub(super) fn take(&mut self, notice: &Notice, shows_output: bool) {
         self.letters.push_back(notice.letter(shows_output));
-        if self.letters.len() > LETTERS_MAX {
-            self.letters.pop_front();
+        if self.letters.len() > LETTERS_MAX
+            && let Some(letter) = self.letters.pop_front()
+        {
+            log::warn!(reason = "the last notification is still on its way", summary = letter.summary; "not notified");
         }
     }
 

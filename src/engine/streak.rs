@@ -5,7 +5,7 @@
 //! is suspect; after [`RUNS`] such runs in a row the next ones are delayed, never dropped. One event at any
 //! other time, as one from outside comes sooner or later, ends the streak.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,6 +34,7 @@ pub(super) fn delay(streak: u32) -> Duration {
 #[derive(Debug, Default)]
 pub(super) struct Echoes {
     ended: BTreeMap<Option<Arc<Path>>, (Moment, u32)>,
+    by_age: VecDeque<(Moment, Option<Arc<Path>>)>,
     is_reported: bool,
 }
 
@@ -41,6 +42,7 @@ impl Echoes {
     /// A run is over.
     pub(super) fn record(&mut self, path: Option<Arc<Path>>, streak: u32, now: Moment) {
         self.expire(now);
+        self.by_age.push_back((now, path.clone()));
         self.ended.insert(path, (now, streak));
     }
 
@@ -61,7 +63,13 @@ impl Echoes {
     }
 
     fn expire(&mut self, now: Moment) {
-        self.ended.retain(|_, (end, _)| now.since(*end) <= ECHO);
+        while self.by_age.front().is_some_and(|(end, _)| now.since(*end) > ECHO) {
+            let Some((end, path)) = self.by_age.pop_front() else { return };
+            // A later run of the same path may have ended since.
+            if self.ended.get(&path).is_some_and(|(known, _)| *known == end) {
+                self.ended.remove(&path);
+            }
+        }
     }
 }
 

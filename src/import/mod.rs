@@ -20,7 +20,6 @@ mod table;
 mod write;
 
 use std::num::NonZeroU32;
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::{FILE_BYTES_MAX, RULES_MAX};
@@ -126,12 +125,11 @@ enum Translation {
 /// Translates tables to one rule file.
 pub fn import(tables: &[Table], options: &Options, surroundings: &dyn Surroundings) -> Import {
     let mut names = name::Names::default();
-    let mut writer = write::Writer::new(options);
+    let mut writer = write::Writer::new(options, tables);
     let mut import =
         Import { toml: String::new(), lines: Vec::new(), sources: Vec::new(), findings: Vec::new() };
     for (source, table) in tables.iter().enumerate() {
-        let name: Arc<str> = crate::escape::text(table.name.as_encoded_bytes()).into();
-        writer.begin(table, &name);
+        writer.begin(source);
         let mut context = incron::Context::new(&table.owner, surroundings);
         for line in table.lines() {
             let mut findings = Findings::default();
@@ -168,7 +166,7 @@ pub fn import(tables: &[Table], options: &Options, surroundings: &dyn Surroundin
                 findings: start..import.findings.len(),
             });
         }
-        import.sources.push(SourceText { name, text: table.text().into() });
+        import.sources.push(SourceText { name: table.shown_name().into(), text: table.text().into() });
     }
     import.toml = writer.finish();
     import.findings.extend(too_much(&import));

@@ -207,6 +207,11 @@ impl Monitor {
         Ok(())
     }
 
+    /// Everything that the kernel had reported before this time has been told.
+    pub fn read_until(&self) -> Option<Now> {
+        self.good
+    }
+
     /// When there is something to do that no descriptor tells of.
     pub fn next_deadline(&self) -> Option<Moment> {
         let findings = (!self.findings.is_empty()).then(Moment::default);

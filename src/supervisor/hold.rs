@@ -80,6 +80,14 @@ impl Hold {
         matches!(self, Hold::Namespace(_))
     }
 
+    /// The first process of a PID namespace, whose end is that of all.
+    pub fn first_process(&self) -> Option<&Child> {
+        match self {
+            Hold::Namespace(namespace) => Some(&namespace.init),
+            Hold::Session | Hold::Cgroup(_) => None,
+        }
+    }
+
     /// The control group.
     pub fn group(&self) -> Option<&ControlGroup> {
         match self {

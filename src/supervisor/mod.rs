@@ -16,6 +16,7 @@ mod input;
 mod life;
 mod namespaces;
 mod notice;
+mod object;
 mod output;
 mod pids;
 mod refusal;
@@ -221,7 +222,7 @@ impl Supervisor {
         // A failing look at the poller is made again: what is ready stays ready.
         for ready in self.poller.ready().unwrap_or_default() {
             match Token::from_data(ready.token) {
-                Token::Main(run) => self.main_is_ready(now, run, notices),
+                Token::Process(run) => self.process_is_ready(now, run, notices),
                 Token::Pipe(run, stream) => self.pump(now, run, stream, 1, notices),
                 Token::Adopted(pid) => self.adopted_is_ready(pid, notices),
                 Token::Forks => self.causes.hear(),
@@ -270,11 +271,13 @@ impl Supervisor {
         for (stream, pipe) in task.pipes() {
             self.poller.add(pipe, Token::Pipe(task.run, stream).data(), READING)?;
         }
-        let main = task.main().expect("it has just started");
-        self.poller.add(main.as_fd(), Token::Main(task.run).data(), READING)
+        for process in task.processes() {
+            self.poller.add(process.as_fd(), Token::Process(task.run).data(), READING)?;
+        }
+        Ok(())
     }
 
-    fn main_is_ready(&mut self, now: Moment, run: RunId, notices: &mut Vec<SupervisorNotice>) {
+    fn process_is_ready(&mut self, now: Moment, run: RunId, notices: &mut Vec<SupervisorNotice>) {
         let Some(task) = self.tasks.get_mut(&run) else { return };
         // Before it is reaped, and its number can be given to another.
         self.causes.hear();

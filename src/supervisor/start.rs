@@ -104,7 +104,7 @@ impl Start {
             arguments: &self.arguments,
             environment: &self.environment,
             stdio: [input, output, error],
-            opens_stdin: false,
+            opens_stdin: self.inlet.opens_file,
             place,
             cgroups: &entrances,
             nice: self.nice,

@@ -135,6 +135,11 @@ impl Task {
         }
     }
 
+    /// The processes whose ends are to be told to this task.
+    pub fn processes(&self) -> impl Iterator<Item = &Child> {
+        self.main().into_iter().chain(self.held.hold.first_process())
+    }
+
     /// Whether the main process has not been seen to end.
     pub fn is_running(&self) -> bool {
         matches!(self.main, Main::Running(_))

@@ -52,6 +52,18 @@ pub fn of(at: BorrowedFd<'_>, name: &Path) -> Result<Handle, Errno> {
     }
 }
 
+/// The handle of an opened object, which may be a mere place (O_PATH).
+///
+/// # Errors
+/// As [`of`].
+pub fn of_opened(fd: BorrowedFd<'_>) -> Result<Handle, Errno> {
+    let nothing = Path::new("");
+    match handle(fd, nothing, libc::AT_HANDLE_FID | libc::AT_EMPTY_PATH) {
+        Err(Errno::EINVAL) => handle(fd, nothing, libc::AT_EMPTY_PATH),
+        result => result,
+    }
+}
+
 /// Opens an object by its handle, seen from the mount that `mount` lies on, which must be opened for more than as a
 /// mere place (open_by_handle_at(2)).
 ///

@@ -61,6 +61,18 @@ pub fn touch_straight(at: BorrowedFd<'_>, path: &Path) -> Result<OwnedFd, Errno>
     openat2(at, path, OpenHow::new().flags(flags).resolve(straight))
 }
 
+/// Opens an object below an opened directory as a mere place; what leads out of the directory, as a symbolic link or
+/// `..` may, is an error.
+///
+/// # Errors
+/// ELOOP: there is a link; EXDEV: it leads out; else as [`touch`].
+pub fn touch_beneath(at: BorrowedFd<'_>, path: &Path) -> Result<OwnedFd, Errno> {
+    let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let beneath =
+        ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS | ResolveFlag::RESOLVE_NO_MAGICLINKS;
+    openat2(at, path, OpenHow::new().flags(flags).resolve(beneath))
+}
+
 /// Opens a directory to list it; a symbolic link anywhere in the path, or another mount, is an error.
 ///
 /// # Errors

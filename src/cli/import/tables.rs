@@ -139,7 +139,7 @@ impl Tables {
 
     fn pass_over(&mut self, path: &Path, code: &Code, why: &str) {
         let message = format!("passed over {}: {why}", escape::path(path));
-        let finding = Diagnostic::new(code.severity, code.name, 0, 0..0, message).with_note(code.did);
+        let finding = Diagnostic::new(code.severity, code.name, 0, 0..0, message);
         self.findings.push(Diagnostic { source: None, ..finding });
     }
 
