@@ -39,7 +39,7 @@ pub use world::Now;
 use self::inbox::{Inbox, RescanOrder};
 use self::periodic::Periodic;
 use self::surveyor::Surveyor;
-use self::traffic::{Audience, Found, MAIN, Mailbox, Message, Token};
+use self::traffic::{Found, MAIN, Mailbox, Message, Token};
 use self::world::World;
 use crate::event::Origin;
 use crate::moment::Moment;
@@ -95,8 +95,6 @@ pub struct Monitor {
     rescans: u64,
     /// The last rescan that was asked for from outside, by the rule's name.
     asked_rescans: BTreeMap<Arc<str>, u64>,
-    /// How many events the rescan under way made.
-    rescan_events: u64,
 }
 
 /// Something that a surveyor tells, to be passed on once what the kernel reported before it is read.
@@ -141,7 +139,6 @@ impl Monitor {
             periodic: Periodic::default(),
             rescans: 0,
             asked_rescans: BTreeMap::new(),
-            rescan_events: 0,
         })
     }
 
@@ -357,20 +354,12 @@ impl Monitor {
 
     fn tell_finding(&mut self, now: Now, notices: &mut Vec<Notice>) {
         match self.findings.pop_front() {
-            Some((_, Finding::Found(found))) => {
-                let before = notices.len();
-                self.world.found(&found, now, notices);
-                if matches!(found.audience, Audience::Rule(_)) {
-                    self.rescan_events += (notices.len() - before) as u64;
-                }
-            }
+            Some((_, Finding::Found(found))) => self.world.found(&found, now, notices),
             Some((_, Finding::Rescanned(name, number))) => {
-                // Rescans follow one another: what was found since the last is of this one.
-                let events = std::mem::take(&mut self.rescan_events);
                 let is_answer = self.asked_rescans.get(&name).is_some_and(|asked| *asked <= number);
                 if is_answer && let Some(rule) = self.world.roster.by_name(&name) {
                     self.asked_rescans.remove(&name);
-                    notices.push(Notice::RescanDone { rule, events });
+                    notices.push(Notice::RescanDone { rule });
                 }
             }
             None => {}

@@ -39,7 +39,5 @@ pub enum Notice {
     RescanDone {
         /// Whose.
         rule: RuleId,
-        /// How many events it made.
-        events: u64,
     },
 }

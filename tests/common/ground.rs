@@ -62,6 +62,18 @@ impl Drop for Ground {
     }
 }
 
+/// Unmounts; somebody may be looking at a file there just then, but not for long.
+pub fn unmount(target: &Path) {
+    for _ in 0..1000 {
+        match umount2(target, MntFlags::empty()) {
+            Ok(()) => return,
+            Err(errno) => assert_eq!(errno, nix::errno::Errno::EBUSY, "{}", target.display()),
+        }
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    panic!("{} stays busy", target.display());
+}
+
 /// Runs a shell script with `$1`, `$2`, … in a process of its own, and asserts that it succeeds.
 #[expect(clippy::disallowed_methods, reason = "a test is nobody's daemon")]
 pub fn shell(script: &str, arguments: &[&Path]) {

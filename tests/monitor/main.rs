@@ -2,6 +2,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod filesystems;
 #[path = "../common/ground.rs"]
 mod ground;
 mod kit;

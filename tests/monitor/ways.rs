@@ -5,10 +5,10 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use facron::event::{EventMask, Origin};
-use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::mount::{MsFlags, mount};
 
 use crate::common::{require, require_root};
-use crate::ground::{Ground, can, is_user, shell};
+use crate::ground::{Ground, can, is_user, shell, unmount};
 use crate::kit::{Watched, rule};
 
 /// As deploys and Kubernetes do it: another link is made and moved over.
@@ -119,18 +119,6 @@ fn a_file_that_becomes_a_directory_and_a_file_again_is_watched_as_what_it_is() {
 
 fn tmpfs(target: &Path) {
     mount(Some("test"), target, Some("tmpfs"), MsFlags::empty(), None::<&str>).expect("a tmpfs");
-}
-
-/// Unmounts; somebody may be looking at a file just then, but not for long.
-fn unmount(target: &Path) {
-    for _ in 0..100 {
-        match umount2(target, MntFlags::empty()) {
-            Ok(()) => return,
-            Err(errno) => assert_eq!(errno, nix::errno::Errno::EBUSY, "{}", target.display()),
-        }
-        std::thread::sleep(std::time::Duration::from_millis(1));
-    }
-    panic!("{} stays busy", target.display());
 }
 
 #[test]

@@ -1,22 +1,14 @@
 //! Every file system that facron promises to watch, on an image of its own: made, mounted, changed, unmounted while it
 //! is watched, and mounted again. What the machine lacks is SKIPPED by name.
 
-#[path = "../common/mod.rs"]
-mod common;
-#[path = "../common/ground.rs"]
-mod ground;
-#[path = "../monitor/kit.rs"]
-mod kit;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use facron::event::EventMask;
-use nix::mount::{MntFlags, umount2};
 
-use common::{require, require_root};
-use ground::{Ground, can, shell};
-use kit::{Watched, rule};
+use crate::common::{require, require_root, skip};
+use crate::ground::{Ground, can, shell, unmount};
+use crate::kit::{Watched, rule};
 
 /// A file system under test.
 struct Subject {
@@ -115,30 +107,13 @@ const FUSE2FS: Subject = Subject {
 };
 
 fn is_there(name: &str, subject: &Subject) -> bool {
+    // It may be a module that nobody has asked for yet.
+    shell(&format!("modprobe {} 2>/dev/null || true", subject.kernel), &[]);
     let known = fs::read_to_string("/proc/filesystems").expect("proc");
     let has = known.lines().any(|line| line.split_whitespace().last() == Some(subject.kernel));
     require_root(name)
-        && (has || {
-            println!("SKIPPED {name}: the kernel has no {}", subject.kernel);
-            false
-        })
+        && (has || skip(name, &format!("a kernel with {}", subject.kernel)))
         && subject.programs.iter().all(|program| require(name, program, can(program)))
-}
-
-/// Unmounts; somebody may be looking at a file just then, but not for long.
-fn unmount(target: &Path) {
-    for _ in 0..500 {
-        match umount2(target, MntFlags::empty()) {
-            Ok(()) => return,
-            Err(errno) => assert_eq!(errno, nix::errno::Errno::EBUSY, "{}", target.display()),
-        }
-        std::thread::sleep(std::time::Duration::from_millis(2));
-    }
-    shell(
-        "ls -la /proc/[0-9]*/fd /proc/[0-9]*/cwd 2>/dev/null | grep -e \"$1\" -e '^/proc' | grep -B1 \"$1\" || true; mount | grep \"$1\"",
-        &[target],
-    );
-    panic!("{} stays busy", target.display());
 }
 
 /// All that a tree and a file are to be told, through one mount.
