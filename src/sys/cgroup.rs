@@ -166,6 +166,11 @@ impl ControlGroup {
         openat(&self.directory, "cgroup.procs", OFlag::O_WRONLY | OFlag::O_CLOEXEC, Mode::empty())
     }
 
+    /// Whether it is the root of the hierarchy, whatever a namespace makes it look like: that has no type.
+    pub fn is_root(&self) -> bool {
+        self.read("cgroup.type", 64) == Err(Errno::ENOENT)
+    }
+
     /// Puts this process into it.
     ///
     /// # Errors
