@@ -46,6 +46,9 @@ pub enum Command {
     Schema(schema::Args),
     /// Print shell completions
     Completions(completions::Args),
+    /// Hold a place among the processes; started by the daemon
+    #[command(name = crate::supervisor::HOLDER_SUBCOMMAND, hide = true)]
+    Hold,
     /// Print the names of the daemon's rules, for completion
     #[command(name = super::rule_names::SUBCOMMAND, hide = true)]
     RuleNames(super::rule_names::Args),

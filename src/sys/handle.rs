@@ -52,6 +52,18 @@ pub fn of(at: BorrowedFd<'_>, name: &Path) -> Result<Handle, Errno> {
     }
 }
 
+/// The handle of an opened object, which may be a mere place (O_PATH).
+///
+/// # Errors
+/// As [`of`].
+pub fn of_opened(fd: BorrowedFd<'_>) -> Result<Handle, Errno> {
+    let nothing = Path::new("");
+    match handle(fd, nothing, libc::AT_HANDLE_FID | libc::AT_EMPTY_PATH) {
+        Err(Errno::EINVAL) => handle(fd, nothing, libc::AT_EMPTY_PATH),
+        result => result,
+    }
+}
+
 /// Opens an object by its handle, seen from a mount that `mount` lies on (open_by_handle_at(2)).
 ///
 /// # Errors
@@ -143,6 +155,11 @@ impl ObjectKey {
     /// From the bytes of a record; none: they are no handle.
     pub fn from_bytes(bytes: &[u8]) -> Option<ObjectKey> {
         Handle::from_key(bytes).map(|handle| handle.on(fsid_of(bytes)))
+    }
+
+    /// The id and the handle as they lie in a record.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
     }
 
     /// The file system's id.

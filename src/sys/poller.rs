@@ -4,6 +4,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
@@ -68,6 +69,23 @@ impl Poller {
     /// epoll_ctl(2) fails.
     pub fn remove(&self, fd: BorrowedFd<'_>) -> io::Result<()> {
         Ok(self.0.delete(fd)?)
+    }
+
+    /// Waits until something is ready, or this long; none: for ever. A signal may end it early.
+    ///
+    /// # Errors
+    /// epoll_wait(2) fails.
+    pub fn wait(&self, time_left: Option<Duration>) -> io::Result<()> {
+        // Rounded up: a wait that ends before the deadline would be followed by another, and another.
+        let milliseconds = |time: Duration| time.as_nanos().div_ceil(1_000_000);
+        let timeout = match time_left {
+            None => EpollTimeout::NONE,
+            Some(time) => EpollTimeout::from(u16::try_from(milliseconds(time)).unwrap_or(u16::MAX)),
+        };
+        match self.0.wait(&mut [EpollEvent::empty()], timeout) {
+            Ok(_) | Err(Errno::EINTR) => Ok(()),
+            Err(errno) => Err(errno.into()),
+        }
     }
 
     /// What is ready, without waiting.
