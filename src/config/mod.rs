@@ -6,11 +6,14 @@
 mod combine;
 mod command;
 mod document;
+mod duration;
 mod events;
 pub mod files;
 mod findings;
+mod globs;
 mod identity;
 pub mod keys;
+mod limits;
 mod lower;
 mod schema;
 mod setting;
@@ -30,6 +33,7 @@ pub use written::{Place, WrittenRule};
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::codes::{DUPLICATE, TOO_MUCH, UNREADABLE};
 use crate::diagnostic::{Diagnostic, Lines, SourceText};
@@ -77,6 +81,14 @@ pub fn decode(name: &str, source: usize, bytes: Vec<u8>) -> (SourceText, Option<
             (SourceText { name: name.into(), text: text.into() }, Some(finding))
         }
     }
+}
+
+/// Reads a duration as the rule file has it, for options that stand for one of its keys.
+///
+/// # Errors
+/// What is wrong with it, as a predicate.
+pub fn duration(text: &str, may_be_zero: bool) -> Result<Duration, String> {
+    value::parse_duration(text, may_be_zero, keys::DURATION_MILLIS_MAX).map_err(|fault| fault.message)
 }
 
 fn too_large(source: usize) -> Diagnostic {
