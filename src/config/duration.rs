@@ -80,15 +80,15 @@ impl Values<'_, '_> {
 }
 
 /// What is wrong with a text, and the way out.
-struct Fault {
+pub(super) struct Fault {
     /// A predicate: `is …`, `needs …`.
-    message: String,
+    pub(super) message: String,
     /// In words.
     help: Option<String>,
 }
 
 /// A duration as humantime writes it, between 1 ms and a maximum.
-fn parse_duration(text: &str, may_be_zero: bool, millis_max: u64) -> Result<Duration, Fault> {
+pub(super) fn parse_duration(text: &str, may_be_zero: bool, millis_max: u64) -> Result<Duration, Fault> {
     let fault = |message: String, help: Option<String>| Err(Fault { message, help });
     let example = || Some("a duration is written as `\"250ms\"`, `\"10m\"` or `\"1h 30m\"`".to_owned());
     // humantime knows month and year, which are no fixed span; `1M` is more often meant as minutes.

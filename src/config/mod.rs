@@ -88,7 +88,7 @@ pub fn decode(name: &str, source: usize, bytes: Vec<u8>) -> (SourceText, Option<
 /// # Errors
 /// What is wrong with it, as a predicate.
 pub fn duration(text: &str, may_be_zero: bool) -> Result<Duration, String> {
-    value::parse_duration(text, may_be_zero, keys::DURATION_MILLIS_MAX).map_err(|fault| fault.message)
+    duration::parse_duration(text, may_be_zero, keys::DURATION_MILLIS_MAX).map_err(|fault| fault.message)
 }
 
 fn too_large(source: usize) -> Diagnostic {

@@ -1,5 +1,6 @@
 //! How whole process trees are held and ended: control groups, PID namespaces, sessions. Needs root.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -261,4 +262,50 @@ fn nothing_is_left_of_control_groups_when_a_supervisor_has_gone() {
     assert!(leaf.parent().expect("the life").exists());
     drop(supervised);
     assert!(!leaf.parent().expect("the life").exists());
+}
+
+#[test]
+fn who_cannot_be_ended_keeps_its_slot_and_is_said_once() {
+    const TEST: &str = "who_cannot_be_ended_keeps_its_slot_and_is_said_once";
+    if !common::require_root(TEST) {
+        return;
+    }
+    // A daemon that is not root's, and a process of root's in the session of its run: nobody may signal that.
+    let setpriv = Path::new("/usr/bin/setpriv");
+    if !common::require(TEST, "setpriv(1)", setpriv.exists()) {
+        return;
+    }
+    let place = tempfile::tempdir_in("/var/tmp").expect("a directory");
+    std::fs::set_permissions(place.path(), std::fs::Permissions::from_mode(0o755)).expect("mode set");
+    let copy = place.path().join("setpriv");
+    std::fs::copy(setpriv, &copy).expect("copied");
+    std::fs::set_permissions(&copy, std::fs::Permissions::from_mode(0o4755)).expect("mode set");
+    let go_on = place.path().join("go-on");
+    std::fs::write(&go_on, "").expect("written");
+    let text = format!(
+        "{} --reuid 0 --regid 0 --clear-groups sh -c 'echo 1; while test -e {}; do sleep 0.05; done' & wait",
+        copy.display(),
+        go_on.display()
+    );
+    let nobody = std::thread::Builder::new().spawn(move || {
+        super::identity::become_nobody_in_this_thread();
+        let mut supervised = Supervised::new();
+        let run = supervised.start(script(&text, "")).expect("started");
+        wait_for_lines(&mut supervised, 1);
+        supervised.signal(run, StopSignal::Kill);
+        supervised.wait_for(|notice| matches!(notice, SupervisorNotice::Unkillable { .. }));
+        // Longer than until the next look.
+        let end = clock::monotonic() + Duration::from_millis(2500);
+        while clock::monotonic() < end {
+            supervised.work_until(end);
+        }
+        let is_said = |notice: &&SupervisorNotice| matches!(notice, SupervisorNotice::Unkillable { .. });
+        assert_eq!(supervised.notices.iter().filter(is_said).count(), 1);
+        assert_eq!(supervised.supervisor.running().len(), 1, "it keeps its slot");
+        std::fs::remove_file(&go_on).expect_err("that is root's affair");
+        (supervised, run)
+    });
+    let (mut supervised, run) = nobody.expect("a thread").join().expect("as expected");
+    drop(place);
+    assert_eq!(supervised.end_of(run).exit, Exit::Signal(libc::SIGKILL));
 }
