@@ -202,12 +202,18 @@ fn a_users_own_daemon_runs_commands_as_that_user_only() {
     let rule = "[[rule]]\nname = 'r'\npath = '/srv/in'\ncommand = '/usr/bin/true'\ntimeout = '1s'\nno-new-privs = true\n";
     let said = |lines: &str| {
         let (_, findings) = findings("r.toml", &format!("# own id 1000\n{rule}{lines}"));
-        findings.into_iter().map(|finding| format!("{} {}", finding.code, finding.message)).collect::<Vec<_>>()
+        findings
+            .into_iter()
+            .map(|finding| format!("{} {}", finding.code, finding.message))
+            .collect::<Vec<_>>()
     };
     // The made-up system gives every user but root the number 1000.
     assert_eq!(said("user = 'alice'"), [""; 0]);
     assert_eq!(said("user = 1000\ngroup = 1000"), [""; 0]);
-    assert_eq!(said("user = 'root'"), ["F018 only root can run a command as another user than its own: `root`"]);
+    assert_eq!(
+        said("user = 'root'"),
+        ["F018 only root can run a command as another user than its own: `root`"]
+    );
     assert_eq!(said("user = 0"), ["F018 only root can run a command as another user than its own: 0"]);
     assert_eq!(
         said("user = 1000\ngroup = 4"),

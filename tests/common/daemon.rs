@@ -178,7 +178,10 @@ impl Drop for Daemon {
         let _ = self.child.kill();
         let _ = self.child.wait();
         if std::thread::panicking() {
-            eprintln!("--- log ---\n{}", self.log());
+            let _ = std::io::Write::write_all(
+                &mut std::io::stderr(),
+                format!("--- log ---\n{}", self.log()).as_bytes(),
+            );
         }
     }
 }
