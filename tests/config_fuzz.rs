@@ -36,11 +36,59 @@ umask = 0o22
 
 /// What edits put in.
 const PIECES: &[&str] = &[
-    "\"", "'", "\"\"\"", "'''", "[", "]", "[[", "]]", "{", "}", "{{", "=", ",", ".", "\n", "\r", "\r\n", "\t", "#",
-    "é", "\u{202e}", "\u{0}", "\u{1b}[1m", "\u{feff}", "\u{fffd}", "\\", "\\u0000", "$$", "{path}", "{paths}",
-    "\"-c\"", "/..", "//", "name", "[[rule]]", "[defaults]", "[daemon]", "path = ", "9999999999999999999999", "-1",
-    "0x", "nan", "true", "1M", "1h", "@temporary", "FAN_", "q-overflow", "open-perm", "verdict = \"command\"\n",
-    "batch = true\n", "stdin = \"file\"\n", "a.b.c.d = 1\n",
+    "\"",
+    "'",
+    "\"\"\"",
+    "'''",
+    "[",
+    "]",
+    "[[",
+    "]]",
+    "{",
+    "}",
+    "{{",
+    "=",
+    ",",
+    ".",
+    "\n",
+    "\r",
+    "\r\n",
+    "\t",
+    "#",
+    "é",
+    "\u{202e}",
+    "\u{0}",
+    "\u{1b}[1m",
+    "\u{feff}",
+    "\u{fffd}",
+    "\\",
+    "\\u0000",
+    "$$",
+    "{path}",
+    "{paths}",
+    "\"-c\"",
+    "/..",
+    "//",
+    "name",
+    "[[rule]]",
+    "[defaults]",
+    "[daemon]",
+    "path = ",
+    "9999999999999999999999",
+    "-1",
+    "0x",
+    "nan",
+    "true",
+    "1M",
+    "1h",
+    "@temporary",
+    "FAN_",
+    "q-overflow",
+    "open-perm",
+    "verdict = \"command\"\n",
+    "batch = true\n",
+    "stdin = \"file\"\n",
+    "a.b.c.d = 1\n",
 ];
 
 fn edited() -> impl Strategy<Value = String> {
@@ -61,7 +109,8 @@ fn look(name: &str, file: &str) -> (Vec<SourceText>, Vec<Diagnostic>) {
     let mut parsed = config::parse(&sources);
     let mut findings = std::mem::take(&mut parsed.findings);
     let (facts, paths) = (System::new(), ["/nonexistent".into()]);
-    let texts = Texts { parsed: &parsed, findings: &findings, sources: &sources, paths: &paths, facts: &facts };
+    let texts =
+        Texts { parsed: &parsed, findings: &findings, sources: &sources, paths: &paths, facts: &facts };
     let found = lint(&texts);
     findings.extend(found);
     config::sort(&mut findings);
@@ -71,7 +120,8 @@ fn look(name: &str, file: &str) -> (Vec<SourceText>, Vec<Diagnostic>) {
 fn judge(file: &str) -> Result<(), TestCaseError> {
     let (sources, findings) = look("r.toml", file);
     for finding in &findings {
-        let places = finding.related.iter().map(|(_, span, _)| span).chain(finding.fix.iter().map(|fix| &fix.span));
+        let places =
+            finding.related.iter().map(|(_, span, _)| span).chain(finding.fix.iter().map(|fix| &fix.span));
         for span in places.chain([&finding.span]) {
             prop_assert!(file.get(span.clone()).is_some(), "{span:?} in {finding:?}");
         }
