@@ -1,4 +1,5 @@
 //! The real daemon on the real kernel, in a place of its own that goes away with it.
+#![expect(clippy::disallowed_methods, reason = "tests start processes, and read the clock to give up")]
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
