@@ -8,6 +8,7 @@ pub mod directory;
 pub mod fanotify;
 pub mod handle;
 pub mod local;
+pub mod lock;
 pub mod manager;
 pub mod memory_file;
 pub mod mounts;
