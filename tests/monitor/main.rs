@@ -5,6 +5,7 @@ mod common;
 mod filesystems;
 #[path = "../common/ground.rs"]
 mod ground;
+mod kinds;
 mod kit;
 mod losses;
 mod saves;
