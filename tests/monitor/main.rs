@@ -2,6 +2,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod events_command;
 mod filesystems;
 #[path = "../common/ground.rs"]
 mod ground;
