@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::event::EventMask;
 use crate::rule::{Rule, RuleSet, Watch};
 
 use super::Daemon;
@@ -12,7 +13,8 @@ impl Daemon {
         let mut armed = RuleSet { daemon: self.rules.daemon.clone(), rules: Vec::new() };
         for rule in &self.rules.rules {
             let book = self.board.book(&rule.name);
-            match self.supervisor.can_contain(&rule.setting) {
+            let can = self.supervisor.can_contain(&rule.setting);
+            match can.and_then(|level| answerable(rule).map(|()| level)) {
                 Ok(level) => {
                     if let Some(book) = book {
                         (book.contained_by, book.refusal) = (Some(level.as_str().to_owned()), None);
@@ -30,6 +32,16 @@ impl Daemon {
         }
         self.monitor.set_rules(&Arc::new(armed));
     }
+}
+
+/// Whether what the rule asks for can be answered by this version.
+fn answerable(rule: &Rule) -> Result<(), String> {
+    if rule.watch.on.wanted().intersects(EventMask::ALL_PERMISSION) {
+        return Err(
+            "permission events are not supported by this version: nobody would answer the openers".to_owned()
+        );
+    }
+    Ok(())
 }
 
 /// The same rule with nothing to watch, so that the others keep their ids.

@@ -40,6 +40,7 @@ mod tests {
         let open = || File::open(file.path()).unwrap();
         let first = lock(open()).unwrap().unwrap();
         assert!(lock(open()).unwrap().is_none());
+        #[expect(clippy::disallowed_methods, reason = "a test needs no name for its thread")]
         let waiter = std::thread::spawn({
             let second = open();
             move || lock(second).unwrap().is_some()
