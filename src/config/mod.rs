@@ -36,7 +36,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::codes::{DUPLICATE, TOO_MUCH, UNREADABLE};
-use crate::diagnostic::{Diagnostic, Lines, SourceText};
+use crate::diagnostic::{Diagnostic, Lines, SourceText, boundary_before};
 use crate::rule::{DaemonSettings, RuleSet, Source};
 use combine::Judge;
 use document::{Document, Section};
@@ -75,8 +75,10 @@ pub fn decode(name: &str, source: usize, bytes: Vec<u8>) -> (SourceText, Option<
         Ok(text) => (SourceText { name: name.into(), text: text.into() }, None),
         Err(error) => {
             let valid = error.utf8_error().valid_up_to();
-            let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
-            let place = valid..valid + char::REPLACEMENT_CHARACTER.len_utf8();
+            let mut text = String::from_utf8_lossy(error.as_bytes()).into_owned();
+            // What stands for a bad byte is longer than the byte.
+            text.truncate(boundary_before(&text, FILE_BYTES_MAX));
+            let place = valid..(valid + char::REPLACEMENT_CHARACTER.len_utf8()).min(text.len());
             let finding = UNREADABLE.at(source, place, "the file is not UTF-8 from here on");
             (SourceText { name: name.into(), text: text.into() }, Some(finding))
         }

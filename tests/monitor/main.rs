@@ -2,8 +2,13 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod events_command;
+mod filesystems;
 #[path = "../common/ground.rs"]
 mod ground;
+mod kinds;
 mod kit;
+mod losses;
 mod saves;
 mod trees;
+mod ways;
