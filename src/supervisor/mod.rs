@@ -156,6 +156,7 @@ impl Supervisor {
         let main = match start.spawn(&mut self.spawner, place, counted.as_ref(), self.null.as_fd()) {
             Ok(main) => main,
             Err(failure) => {
+                held.is_reusable = false;
                 self.containment.release(run.id, held);
                 return Err(failure);
             }
