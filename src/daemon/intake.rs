@@ -53,7 +53,6 @@ impl Daemon {
             SupervisorNotice::Unkillable { run, rule } => {
                 log::warn!(rule = rule, run = run.0; "killed, and the kernel does not end it; it keeps its slot");
             }
-            SupervisorNotice::ChildEnded { .. } => {}
         }
     }
 
