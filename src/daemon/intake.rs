@@ -99,7 +99,14 @@ impl Daemon {
                     (book.watched_by, book.reason) = (Some(by), None);
                 }
             }
-            Notice::Degraded { rule, reason } => {
+            Notice::Unreadable { rule, path, count } => {
+                let name = &self.rules.rule(rule).name;
+                log::warn!(
+                    rule = name, count = count, path = escape::path(&path);
+                    "directories of the tree may not be read and are not watched"
+                );
+            }
+            Notice::Degraded { rule, reason, .. } => {
                 let name = &self.rules.rule(rule).name;
                 log::warn!(rule = name, reason = reason; "degraded");
                 if let Some(journal) = &mut self.journal {

@@ -16,7 +16,7 @@ impl Engine {
         let lane = self.lanes.get(self.lane_id(rule)?)?;
         Some(Status {
             counters: lane.counters.clone(),
-            waiting: lane.waiting_events(),
+            waiting: lane.counters.waiting(),
             waiting_paths: lane.waiting_paths(),
             running: lane.running.len(),
             running_on_failure: lane.running_on_failure,

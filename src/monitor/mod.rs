@@ -329,6 +329,9 @@ impl Monitor {
                 Message::Walked(number) => self.world.recent.finish(number),
                 Message::Users(users) => self.world.causes.learn(users),
                 Message::State(root, state) => self.world.note(root, state, notices),
+                Message::Unreadable(root, path, count) => {
+                    self.world.unreadable(root, &path, count, notices);
+                }
                 Message::Settled(number) if number == self.rule_sets => notices.push(Notice::Settled),
                 Message::Settled(_) => {}
             }

@@ -21,9 +21,3 @@ pub fn require(name: &str, what: &str, is_there: bool) -> bool {
     }
     is_there
 }
-
-/// Says loudly that a test is skipped because the machine cannot have what it needs; gives `false`.
-pub fn skip(name: &str, what: &str) -> bool {
-    let _ = writeln!(std::io::stderr(), "SKIPPED {name}: needs {what}");
-    false
-}

@@ -127,7 +127,6 @@ fn a_file_system_is_watched_whenever_it_is_mounted_and_can_always_be_unmounted()
         return;
     }
     for mark in ["directories", "filesystem"] {
-        println!("{mark}");
         let mut ground = Ground::new();
         let point = ground.at("point");
         fs::create_dir(&point).expect("a directory");
@@ -247,13 +246,14 @@ impl Server {
     fn start(base: &Path, point: &Path) -> Server {
         let child =
             std::process::Command::new("bindfs").arg("-f").arg(base).arg(point).spawn().expect("bindfs");
+        let server = Server { child };
         let mounted = || {
             fs::read_to_string("/proc/self/mountinfo")
                 .is_ok_and(|text| text.contains(&format!(" {} ", point.display())))
         };
         for _ in 0..500 {
             if mounted() {
-                return Server { child };
+                return server;
             }
             std::thread::sleep(std::time::Duration::from_millis(10));
         }
