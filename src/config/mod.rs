@@ -28,6 +28,7 @@ pub use combine::{VERDICT_TIMEOUT_MAX, is_never_guarded};
 pub use events::nearest_event;
 pub use findings::sort;
 pub use schema::schema;
+pub use text::{shown, shown_path};
 pub use written::{Place, WrittenRule};
 
 use std::collections::{BTreeMap, HashMap};

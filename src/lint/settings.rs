@@ -143,7 +143,7 @@ pub(super) fn secret(subject: &Subject<'_>) -> Vec<Diagnostic> {
         .map(|(name, _)| {
             let message = format!(
                 "`{}` looks like a secret, and whoever reads this file has it",
-                crate::escape::line(name)
+                escape::line(name)
             );
             subject
                 .at(KeyId::Env, message)
@@ -162,7 +162,7 @@ pub(super) fn dangerous_variable(subject: &Subject<'_>) -> Vec<Diagnostic> {
         .map(|(key, name)| {
             let message = format!(
                 "`{}` makes programs run something before their first line",
-                crate::escape::line(name)
+                escape::line(name)
             );
             subject.at(key, message)
         })
@@ -204,7 +204,7 @@ pub(super) fn missing_directory(subject: &Subject<'_>) -> Vec<Diagnostic> {
     let mut findings = Vec::new();
     for (key, directory) in [(KeyId::Cwd, &*setting.cwd)].into_iter().chain(output) {
         if let Some(what) = missing_or_no_directory(subject, directory) {
-            findings.push(subject.at(key, format!("{} {what}", crate::escape::path(directory))));
+            findings.push(subject.at(key, format!("{} {what}", shown_path(directory))));
         }
     }
     findings
@@ -218,7 +218,7 @@ pub(super) fn foreign_output(subject: &Subject<'_>) -> Vec<Diagnostic> {
     };
     let distrusted = subject.facts.distrusted(directory);
     let found = distrusted.into_iter().map(|distrust| {
-        let finding = subject.at(KeyId::Output, crate::escape::line(&distrust.to_string()).into_owned());
+        let finding = subject.at(KeyId::Output, escape::line(&distrust.to_string()).into_owned());
         match distrust.mend {
             Some(mend) => finding.with_help(mend),
             None => finding,
