@@ -6,7 +6,9 @@ use std::path::Path;
 use super::Subject;
 use super::facts::{FileKind, Seen};
 use crate::config::keys::KeyId;
+use crate::config::shown_path;
 use crate::diagnostic::Diagnostic;
+use crate::escape;
 use crate::event::EventMask;
 use crate::rule::{Contain, Edge, Output, Resource};
 
@@ -141,10 +143,8 @@ pub(super) fn secret(subject: &Subject<'_>) -> Vec<Diagnostic> {
     let names = subject.rule.setting.env.iter().filter(|(name, value)| is_secret(name, value));
     names
         .map(|(name, _)| {
-            let message = format!(
-                "`{}` looks like a secret, and whoever reads this file has it",
-                escape::line(name)
-            );
+            let message =
+                format!("`{}` looks like a secret, and whoever reads this file has it", escape::line(name));
             subject
                 .at(KeyId::Env, message)
                 .with_help("give the command the path of a file that only its user may read")
@@ -160,10 +160,8 @@ pub(super) fn dangerous_variable(subject: &Subject<'_>) -> Vec<Diagnostic> {
     set.chain(inherited)
         .filter(|(key, _)| subject.written.own(*key).is_some())
         .map(|(key, name)| {
-            let message = format!(
-                "`{}` makes programs run something before their first line",
-                escape::line(name)
-            );
+            let message =
+                format!("`{}` makes programs run something before their first line", escape::line(name));
             subject.at(key, message)
         })
         .collect()

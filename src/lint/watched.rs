@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::{Subject, bounded};
 use super::facts::{Account, FileKind, FileSystem, Seen};
+use super::{Subject, bounded};
 use crate::config::keys::KeyId;
 use crate::config::{shown, shown_path};
 use crate::diagnostic::{Diagnostic, Severity};
@@ -126,9 +126,8 @@ pub(super) fn whole_system(subject: &Subject<'_>) -> Vec<Diagnostic> {
 pub(super) fn missing_path(subject: &Subject<'_>) -> Vec<Diagnostic> {
     each_path(subject, |subject, index, path| {
         let is_missing = subject.facts.seen(path) == Seen::Missing;
-        is_missing.then(|| {
-            subject.at_item(KeyId::Path, index, format!("{} does not exist yet", shown_path(path)))
-        })
+        is_missing
+            .then(|| subject.at_item(KeyId::Path, index, format!("{} does not exist yet", shown_path(path))))
     })
 }
 
@@ -182,22 +181,24 @@ pub(super) fn wrong_scope(subject: &Subject<'_>) -> Vec<Diagnostic> {
 
 pub(super) fn unknown_cause(subject: &Subject<'_>) -> Vec<Diagnostic> {
     let by = &subject.rule.watch.by;
-    let programs = [(KeyId::ByExe, &by.exe), (KeyId::NotByExe, &by.not_exe)].into_iter().flat_map(|(key, programs)| {
-        programs.iter().enumerate().filter_map(move |(index, program)| {
-            let is_missing = subject.facts.seen(program) == Seen::Missing;
-            let message = || format!("there is no program {}", shown_path(program));
-            is_missing.then(|| subject.at_item(key, index, message()))
-        })
-    });
-    let users = [(KeyId::ByUser, &by.user), (KeyId::NotByUser, &by.not_user)].into_iter().flat_map(|(key, users)| {
-        users.iter().enumerate().filter_map(move |(index, user)| {
-            // A number needs no name.
-            let Identity::Name(name) = user else { return None };
-            let is_unknown = subject.facts.user(user) == Account::Unknown;
-            let message = || format!("there is no user {}", shown(name));
-            is_unknown.then(|| subject.at_item(key, index, message()))
-        })
-    });
+    let programs =
+        [(KeyId::ByExe, &by.exe), (KeyId::NotByExe, &by.not_exe)].into_iter().flat_map(|(key, programs)| {
+            programs.iter().enumerate().filter_map(move |(index, program)| {
+                let is_missing = subject.facts.seen(program) == Seen::Missing;
+                let message = || format!("there is no program {}", shown_path(program));
+                is_missing.then(|| subject.at_item(key, index, message()))
+            })
+        });
+    let users =
+        [(KeyId::ByUser, &by.user), (KeyId::NotByUser, &by.not_user)].into_iter().flat_map(|(key, users)| {
+            users.iter().enumerate().filter_map(move |(index, user)| {
+                // A number needs no name.
+                let Identity::Name(name) = user else { return None };
+                let is_unknown = subject.facts.user(user) == Account::Unknown;
+                let message = || format!("there is no user {}", shown(name));
+                is_unknown.then(|| subject.at_item(key, index, message()))
+            })
+        });
     bounded(programs.chain(users))
 }
 

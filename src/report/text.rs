@@ -156,6 +156,7 @@ impl Window {
 
 /// The same with a placeholder for each character that a terminal would obey.
 fn printable(text: &str) -> String {
-    let shown = |c: char| if matches!(c, '\t' | '\n') || is_plain(c) { c } else { char::REPLACEMENT_CHARACTER };
+    let shown =
+        |c: char| if matches!(c, '\t' | '\n') || is_plain(c) { c } else { char::REPLACEMENT_CHARACTER };
     text.chars().filter(|c| *c != '\r').map(shown).collect()
 }
