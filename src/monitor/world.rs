@@ -41,6 +41,8 @@ pub struct World {
     pub(super) inbox: Arc<Inbox>,
     /// Whose events are passed over: our own.
     pub(super) own_pid: Option<i32>,
+    /// While what an earlier life left is judged: its process. The map is newer than those events.
+    pub(super) past: Option<i32>,
 }
 
 /// The time at which something is looked at.
@@ -105,6 +107,7 @@ impl World {
             recent: Recent::default(),
             inbox,
             own_pid,
+            past: None,
         }
     }
 
