@@ -51,7 +51,7 @@ use crate::sys::fanotify::{BUFFER_LEN, Group};
 use crate::sys::poller::{Interest, Poller};
 
 /// Reads of one group in one call, so that the loop has its turn.
-const READS_MAX: usize = 8;
+const READS_MAX: usize = 2;
 /// The longest event: a read that leaves less room than this may have left events behind.
 const EVENT_LEN_MAX: usize = 2048;
 /// Events that the kernel keeps for a group at most, by default: after so many, all that waited is read.

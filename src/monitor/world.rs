@@ -217,7 +217,7 @@ impl World {
         let object = happening.object.clone().filter(|_| rule.setting.stdin == Stdin::File);
         let event = Event {
             mask: hit.mask,
-            path: hit.path,
+            path: hit.path.into(),
             old_path: None,
             is_dir: happening.is_dir,
             cause,
@@ -290,7 +290,7 @@ impl World {
         for (id, rule) in rules.iter().filter(|(_, rule)| asks(rule)) {
             let event = Event {
                 mask: EventMask::Q_OVERFLOW,
-                path: rule.watch.paths.first().cloned().unwrap_or_default(),
+                path: rule.watch.paths.first().map_or(Path::new(""), PathBuf::as_path).into(),
                 old_path: None,
                 is_dir: false,
                 cause: Cause::default(),
