@@ -8,6 +8,7 @@ mod arm;
 mod board;
 mod event_loop;
 mod intake;
+mod kernel;
 pub mod load;
 mod reload;
 mod report;
@@ -27,7 +28,7 @@ use crate::event::RunId;
 use crate::journal::Journal;
 use crate::logger::LogHandle;
 use crate::monitor::Monitor;
-use crate::rule::RuleSet;
+use crate::rule::{Rule, RuleSet};
 use crate::supervisor::{Supervisor, SupervisorNotice, Variables};
 use crate::sys::manager::Manager;
 use crate::sys::poller::Poller;
@@ -93,6 +94,7 @@ struct About {
     since: SystemTime,
     files: Vec<PathBuf>,
     loaded: SystemTime,
+    disabled: Vec<Arc<Rule>>,
     last_reload_error: Option<ReloadError>,
     overflows: u64,
 }

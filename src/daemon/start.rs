@@ -112,6 +112,7 @@ impl Daemon {
                 since: wall,
                 files: loaded.paths.clone(),
                 loaded: wall,
+                disabled: loaded.disabled(),
                 last_reload_error: None,
                 overflows: 0,
             },

@@ -47,7 +47,7 @@ use crate::event::Origin;
 use crate::moment::Moment;
 use crate::rule::{RuleId, RuleSet};
 use crate::sys::decode;
-use crate::sys::fanotify::{BUFFER_LEN, Group};
+use crate::sys::fanotify::{BUFFER_LEN, Features, Group};
 use crate::sys::poller::{Interest, Poller};
 
 /// Reads of one group in one call, so that the loop has its turn.
@@ -147,6 +147,11 @@ impl Monitor {
             inheritance: Inheritance::default(),
             is_settled: false,
         })
+    }
+
+    /// What the kernel agreed to.
+    pub fn features(&self) -> Features {
+        self.groups[&MAIN].features()
     }
 
     /// Puts rules in the place of the old ones. From now on events are told by their ids; rules whose paths were

@@ -81,6 +81,14 @@ impl Containment {
         Some(pid)
     }
 
+    /// What can hold runs here beside their sessions: that it works, or why it does not.
+    pub fn levels(&self) -> impl Iterator<Item = (Level, Result<&'static str, &str>)> {
+        let (cgroup, namespace) =
+            (self.cgroups.as_ref().map(|_| "works"), self.namespaces.as_ref().map(|_| "works"));
+        let levels = [(Level::Cgroup, cgroup), (Level::PidNamespace, namespace)];
+        levels.into_iter().map(|(level, works)| (level, works.map_err(String::as_str)))
+    }
+
     /// What a rule's runs would be held by.
     ///
     /// # Errors

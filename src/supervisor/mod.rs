@@ -186,6 +186,11 @@ impl Supervisor {
         self.containment.level_for(setting)
     }
 
+    /// What can hold runs here beside their sessions: that it works, or why it does not.
+    pub fn levels(&self) -> impl Iterator<Item = (Level, Result<&'static str, &str>)> {
+        self.containment.levels()
+    }
+
     /// How many processes of runs of an earlier life were found and ended when this supervisor was made.
     pub fn ended_earlier(&self) -> usize {
         self.containment.cgroups().map_or(0, |cgroups| cgroups.ended_earlier)
