@@ -202,7 +202,9 @@ impl Thread {
         let _ = SigSet::all().thread_block();
         loop {
             self.keep_up();
-            let deadline = if self.is_writable() { self.next_sync } else { Some(self.next_try) };
+            let next_sync = self.next_sync.filter(|_| self.is_writable());
+            let next_try = self.wants_rewrite().then_some(self.next_try);
+            let deadline = next_sync.into_iter().chain(next_try).min();
             let message = match deadline {
                 None => pieces.recv().map_err(|_| RecvTimeoutError::Disconnected),
                 Some(deadline) => pieces.recv_timeout(deadline.since(clock::monotonic())),
@@ -217,6 +219,12 @@ impl Thread {
 
     fn is_writable(&self) -> bool {
         self.store.as_ref().is_some_and(Store::is_writable)
+    }
+
+    /// Whether there is no file to append to, or one that a snapshot would shorten. While the last new file is not on
+    /// the disk yet, that has to wait.
+    fn wants_rewrite(&self) -> bool {
+        !self.is_writable() || self.store.as_ref().is_some_and(Store::is_overgrown)
     }
 
     /// Writes first, since the loop may be waiting; what it means comes after.
@@ -243,8 +251,7 @@ impl Thread {
             self.fail(&error.to_string());
         }
         let now = clock::monotonic();
-        let is_overgrown = self.store.as_ref().is_some_and(Store::is_overgrown);
-        if (!self.is_writable() || is_overgrown) && now >= self.next_try {
+        if self.wants_rewrite() && now >= self.next_try {
             self.next_try = now + RETRY_PAUSE;
             self.rewrite();
         }
