@@ -139,13 +139,13 @@ pub enum Scope {
     Tree,
 }
 
-/// `include` and `exclude`.
+/// `include` and `exclude`. Shared where they come from `[defaults]`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Filter {
     /// Empty: everything.
-    pub include: Vec<Glob>,
+    pub include: Arc<[Glob]>,
     /// Wins over `include`; an excluded directory excludes all below it.
-    pub exclude: Vec<Glob>,
+    pub exclude: Arc<[Glob]>,
 }
 
 /// Which events fire a rule.
@@ -172,17 +172,17 @@ impl On {
     }
 }
 
-/// `by-exe`, `not-by-exe`, `by-user`, `not-by-user`. Empty lists ask for nothing.
+/// `by-exe`, `not-by-exe`, `by-user`, `not-by-user`. Empty lists ask for nothing. Shared as in [`Filter`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CauseFilter {
     /// Absolute paths of programs.
-    pub exe: Vec<PathBuf>,
+    pub exe: Arc<[PathBuf]>,
     /// Absolute paths of programs.
-    pub not_exe: Vec<PathBuf>,
+    pub not_exe: Arc<[PathBuf]>,
     /// Users.
-    pub user: Vec<Identity>,
+    pub user: Arc<[Identity]>,
     /// Users.
-    pub not_user: Vec<Identity>,
+    pub not_user: Arc<[Identity]>,
 }
 
 /// What happens after events were lost.
@@ -298,10 +298,10 @@ pub struct Setting {
     pub nice: i32,
     /// Resource limits by kind: soft and hard alike. None: unlimited.
     pub limits: BTreeMap<Resource, Option<u64>>,
-    /// Set last.
-    pub env: BTreeMap<String, String>,
-    /// Taken from the daemon's own environment.
-    pub inherit_env: Vec<String>,
+    /// Set last. Shared where it comes from `[defaults]`: thousands of rules may have one large table.
+    pub env: Arc<BTreeMap<String, String>>,
+    /// Taken from the daemon's own environment. Shared where it comes from `[defaults]`.
+    pub inherit_env: Arc<[String]>,
     /// What it reads.
     pub stdin: Stdin,
     /// Where its output goes.
@@ -396,8 +396,8 @@ pub struct Ending {
     pub retry_delay: Duration,
     /// The doubling ends here.
     pub retry_max_delay: Duration,
-    /// Runs after the last failed try.
-    pub on_failure: Option<Command>,
+    /// Runs after the last failed try. Shared where it comes from `[defaults]`.
+    pub on_failure: Option<Arc<Command>>,
     /// When the desktop is told.
     pub notify: Notify,
 }
@@ -429,4 +429,21 @@ pub struct VerdictBy {
     pub command: bool,
     /// What holds when the command does not decide in time.
     pub default_allow: bool,
+    /// How long a verdict holds for a file that is not modified; none: every open is asked anew.
+    pub cache: Option<Duration>,
+    /// What a denied opener gets, by number: one of [`DENY_ERRNOS`]. Anything but EPERM needs Linux 6.14.
+    pub deny_errno: i32,
+    /// Whether verdicts go to the audit log (FAN_AUDIT).
+    pub audit: bool,
 }
+
+/// The errors that the kernel lets a verdict choose (FAN_DENY_ERRNO).
+pub const DENY_ERRNOS: &[(&str, i32)] = &[
+    ("EPERM", libc::EPERM),
+    ("EIO", libc::EIO),
+    ("EBUSY", libc::EBUSY),
+    ("ETXTBSY", libc::ETXTBSY),
+    ("EAGAIN", libc::EAGAIN),
+    ("ENOSPC", libc::ENOSPC),
+    ("EDQUOT", libc::EDQUOT),
+];
