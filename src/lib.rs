@@ -30,6 +30,7 @@ pub mod journal;
 pub mod control;
 pub mod supervisor;
 pub mod monitor;
+pub mod guard;
 pub mod desktop;
 
 // Joins all of the above.

@@ -6,6 +6,7 @@ pub mod completions;
 pub mod control;
 pub mod events;
 pub mod explain;
+pub mod guard;
 pub mod import;
 pub mod run;
 pub mod schema;
@@ -48,5 +49,6 @@ pub fn run(cli: &Cli) -> ExitStatus {
         Command::Control(command) => control::run(command, &cli.global),
         Command::Schema(args) => schema::run(args, &cli.global),
         Command::Completions(args) => completions::run(args, &cli.global),
+        Command::Guard(args) => guard::run(args, &cli.global),
     }
 }
