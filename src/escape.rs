@@ -66,9 +66,9 @@ pub fn base64_encode(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for chunk in bytes.chunks(3) {
         let group =
-            chunk.iter().chain(&[0; 2]).take(3).fold(0, |group, byte| group << 8 | usize::from(*byte));
+            chunk.iter().chain(&[0; 2]).take(3).fold(0, |group, byte| (group << 8) | usize::from(*byte));
         for index in 0..4 {
-            let digit = BASE64[group >> (18 - 6 * index) & 63];
+            let digit = BASE64[(group >> (18 - 6 * index)) & 63];
             text.push(if index <= chunk.len() { char::from(digit) } else { '=' });
         }
     }
@@ -82,7 +82,7 @@ pub fn base64_decode(text: &str) -> Option<Vec<u8>> {
     for chunk in digits.as_bytes().chunks(4) {
         let mut group = 0_u32;
         for digit in chunk {
-            group = group << 6 | u32::try_from(BASE64.iter().position(|known| known == digit)?).ok()?;
+            group = (group << 6) | u32::try_from(BASE64.iter().position(|known| known == digit)?).ok()?;
         }
         let missing = 4 - chunk.len();
         let whole = (group << (6 * missing)).to_be_bytes();

@@ -26,6 +26,7 @@ pub mod engine;
 pub mod sys;
 
 // Hands: system calls through sys, words in and out.
+pub mod logger;
 pub mod journal;
 pub mod control;
 pub mod supervisor;

@@ -39,6 +39,7 @@ pub enum Command {
     Events(events::Args),
     /// Ask the running daemon
     Status(status::Args),
+    /// Tell the running daemon
     #[command(flatten)]
     Control(control::Args),
     /// Print the JSON Schema of the rule file

@@ -1,2 +1,183 @@
 //! Classic tables: lines as written become rules, then a commented rule file, with a finding for every line
 //! whose meaning changes.
+//!
+//! Everything here is a function of bytes and of what a [`Surroundings`] answers. What a line *said*, what the
+//! classic daemon *did* with it and what it surely *meant* can differ: the rule says what was meant, and
+//! [`codes`] says so. Nothing is guessed silently: what cannot be said in a rule file is refused and stays in
+//! it as a comment.
+
+pub mod codes;
+mod draft;
+mod facron;
+mod name;
+mod path;
+mod program;
+mod report;
+mod surroundings;
+mod table;
+mod write;
+
+use std::collections::BTreeSet;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::diagnostic::{Diagnostic, Severity, SourceText};
+
+pub use codes::{CODES, Code};
+pub use report::{explain, summary};
+pub use surroundings::{Place, PlaceKind, Surroundings};
+pub use table::{Dialect, Owner, Table};
+
+use codes::Findings;
+use draft::Draft;
+use table::Line;
+
+/// What is put on every rule.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// `debounce`; none: the classic daemons had none.
+    pub debounce: Option<Duration>,
+    /// `timeout`; none: the classic daemons had none.
+    pub timeout: Option<Duration>,
+    /// `concurrency`; none: as the classic daemons did, every trigger its own run, at once.
+    pub concurrency: Option<Concurrency>,
+}
+
+/// How many runs of a rule at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Concurrency {
+    /// 1–1024.
+    Limit(NonZeroU32),
+    /// `"unlimited"`.
+    Unlimited,
+}
+
+/// What became of the tables.
+#[derive(Debug)]
+pub struct Import {
+    /// The rule file.
+    pub toml: String,
+    /// Every line of every table, in order.
+    pub lines: Vec<TranslatedLine>,
+    /// The tables as texts, for the findings.
+    pub sources: Vec<SourceText>,
+    /// The findings, in the order of the lines.
+    pub findings: Vec<Diagnostic>,
+}
+
+/// One line and what became of it.
+#[derive(Debug)]
+pub struct TranslatedLine {
+    /// Index of its table in [`Import::sources`].
+    pub source: usize,
+    /// From 1.
+    pub number: usize,
+    /// What it said, fit to be shown.
+    pub said: String,
+    /// What became of it.
+    pub fate: Fate,
+    /// Its findings, as a range of [`Import::findings`].
+    pub findings: std::ops::Range<usize>,
+}
+
+/// What becomes of a line.
+#[derive(Debug, PartialEq)]
+pub enum Fate {
+    /// It is empty.
+    Blank,
+    /// It stays a comment.
+    Comment,
+    /// It is this rule.
+    Rule {
+        /// The name.
+        name: String,
+        /// What it does, in a sentence.
+        does: String,
+    },
+    /// It is no rule; the findings say why.
+    Refused,
+}
+
+impl Import {
+    /// Whether every line was translated as it was: nothing is left out, no meaning has changed.
+    pub fn is_faithful(&self) -> bool {
+        self.findings.iter().all(|finding| finding.severity == Severity::Note)
+    }
+}
+
+/// What a dialect makes of a line; the reasons are among the findings.
+enum Translation {
+    Blank,
+    Comment,
+    Rule(Box<Draft>),
+    Refused,
+}
+
+/// Translates tables to one rule file.
+pub fn import(tables: &[Table], options: &Options, surroundings: &dyn Surroundings) -> Import {
+    let mut names = BTreeSet::new();
+    let mut writer = write::Writer::new(options);
+    let mut import =
+        Import { toml: String::new(), lines: Vec::new(), sources: Vec::new(), findings: Vec::new() };
+    for (source, table) in tables.iter().enumerate() {
+        let name: Arc<str> = crate::escape::text(table.name.as_encoded_bytes()).into();
+        writer.begin(table, &name);
+        for line in table.lines() {
+            let mut findings = Findings::default();
+            let translation = translate(table, &line, surroundings, &mut findings);
+            let fate = match translation {
+                Translation::Blank => {
+                    writer.blank();
+                    Fate::Blank
+                }
+                Translation::Comment => {
+                    writer.comment(line.bytes);
+                    Fate::Comment
+                }
+                Translation::Refused => {
+                    writer.refused(line.bytes, &findings);
+                    Fate::Refused
+                }
+                Translation::Rule(draft) => {
+                    let name = name::choose(&draft, &mut names);
+                    writer.rule(line.bytes, &name, &draft, &findings);
+                    Fate::Rule { does: draft.to_string(), name }
+                }
+            };
+            let start = import.findings.len();
+            import.findings.extend(findings.into_diagnostics(source));
+            import.lines.push(TranslatedLine {
+                source,
+                number: line.number,
+                said: table::readable(line.bytes.trim_ascii_end()),
+                fate,
+                findings: start..import.findings.len(),
+            });
+        }
+        import.sources.push(SourceText { name, text: table.text().into() });
+    }
+    import.toml = writer.finish();
+    import
+}
+
+/// Translates one line: first what both dialects share, then its own.
+fn translate(
+    table: &Table,
+    line: &Line<'_>,
+    surroundings: &dyn Surroundings,
+    findings: &mut Findings,
+) -> Translation {
+    if line.has_mark {
+        let help = "save the table without the mark".to_owned();
+        findings.push(&codes::BYTE_ORDER_MARK, line.start(), "a byte order mark before the line", Some(help));
+    }
+    if let Some(offset) = line.bytes.iter().position(|byte| *byte == 0) {
+        let help = "a rule file cannot hold it; remove it, or write the rule by hand".to_owned();
+        findings.push(&codes::NUL, line.at(offset..offset + 1), "a NUL in the line", Some(help));
+        return Translation::Refused;
+    }
+    match table.dialect {
+        Dialect::Facron => facron::translate(line, surroundings, findings),
+    }
+}

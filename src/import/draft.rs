@@ -1,0 +1,77 @@
+//! A rule before it is written: only what a classic line can say.
+
+use std::fmt;
+
+use crate::event::EventMask;
+use crate::rule::Scope;
+
+/// A rule before it is written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Draft {
+    /// Whether the classic daemon would have read it.
+    pub is_enabled: bool,
+    /// Absolute and clean.
+    pub path: String,
+    /// None: the default, which is the file or the directory's entries.
+    pub scope: Option<Scope>,
+    /// Whether directories count as subjects.
+    pub has_dirs: bool,
+    /// Any of these; one with several events means all of them.
+    pub on: Vec<EventMask>,
+    /// What to run.
+    pub run: Run,
+}
+
+/// What a rule runs.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Run {
+    /// Arguments as the rule file has them: placeholders and doubled braces.
+    Argv(Vec<String>),
+    /// Shell text; names reach it as `"$1"` only.
+    Shell(String),
+}
+
+impl Draft {
+    /// A rule that watches nothing yet.
+    pub fn new(path: String, run: Run) -> Draft {
+        Draft { is_enabled: true, path, scope: None, has_dirs: false, on: Vec::new(), run }
+    }
+
+    /// Whether it asks for a permission event.
+    pub fn is_guard(&self) -> bool {
+        self.on.iter().any(|events| events.intersects(EventMask::ALL_PERMISSION))
+    }
+}
+
+/// A scope by its name in the rule file.
+pub fn scope_name(scope: Scope) -> &'static str {
+    match scope {
+        Scope::Itself => "self",
+        Scope::Children => "children",
+        Scope::Tree => "tree",
+    }
+}
+
+impl fmt::Display for Draft {
+    /// In a sentence: when what happens where, what is run.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.is_enabled {
+            f.write_str("(disabled) ")?;
+        }
+        for (index, events) in self.on.iter().enumerate() {
+            let names: Vec<&str> = events.kinds().map(|kind| kind.name).collect();
+            write!(f, "{}{}", if index > 0 { " or " } else { "" }, names.join(" with "))?;
+        }
+        let place = match self.scope {
+            None => "at",
+            Some(Scope::Itself) => "of",
+            Some(Scope::Children) => "in",
+            Some(Scope::Tree) => "below",
+        };
+        write!(f, " {place} {}: ", crate::escape::text(self.path.as_bytes()))?;
+        match &self.run {
+            Run::Argv(arguments) => write!(f, "{}", crate::escape::line(&shell_words::join(arguments))),
+            Run::Shell(text) => write!(f, "sh -c {}", crate::escape::line(&shell_words::quote(text))),
+        }
+    }
+}

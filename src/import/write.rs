@@ -1,0 +1,193 @@
+//! The rule file that an import writes: toml_edit makes the values, comments stay where they stood.
+
+use std::time::Duration;
+
+use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table as TomlTable, Value, value};
+
+use crate::diagnostic::Severity;
+use crate::escape;
+use crate::event::EventMask;
+
+use super::codes::Findings;
+use super::draft::{Draft, Run, scope_name};
+use super::{Concurrency, Options, Table, table};
+
+/// Where editors find the keys of a rule file.
+const SCHEMA: &str = "#:schema /usr/share/facron/facron.schema.json\n";
+
+/// Gathers rules and what stands between them.
+pub struct Writer<'o> {
+    options: &'o Options,
+    rules: ArrayOfTables,
+    /// Comments and empty lines since the last rule.
+    pending: String,
+    tables: Vec<String>,
+}
+
+impl<'o> Writer<'o> {
+    /// An empty file.
+    pub fn new(options: &'o Options) -> Self {
+        Writer { options, rules: ArrayOfTables::new(), pending: String::new(), tables: Vec::new() }
+    }
+
+    /// A table begins.
+    pub fn begin(&mut self, table: &Table, name: &str) {
+        self.tables.push(format!("{name} ({})", table.describe()));
+        if self.tables.len() > 1 {
+            self.blank();
+            self.pending.push_str(&format!("# From {name} ({}).\n", table.describe()));
+            self.blank();
+        }
+    }
+
+    /// An empty line; two in a row are one.
+    pub fn blank(&mut self) {
+        if !self.pending.is_empty() && !self.pending.ends_with("\n\n") {
+            self.pending.push('\n');
+        }
+    }
+
+    /// A comment of the table.
+    pub fn comment(&mut self, line: &[u8]) {
+        self.blank_after_rule();
+        let line = line.trim_ascii();
+        let is_comment = line.starts_with(b"#");
+        // `#:` would speak to editors.
+        let marker = if !is_comment {
+            "# "
+        } else if line.starts_with(b"#:") {
+            "#"
+        } else {
+            ""
+        };
+        self.pending.push_str(marker);
+        self.pending.push_str(&table::readable(line));
+        self.pending.push('\n');
+    }
+
+    /// A line that is left out, with the reasons.
+    pub fn refused(&mut self, line: &[u8], findings: &Findings) {
+        self.blank_after_rule();
+        for finding in findings.iter() {
+            let word = if finding.code.severity == Severity::Error { "Refused" } else { "Also" };
+            self.say(word, finding.code.code, &finding.message);
+        }
+        self.classic_line(line);
+        self.blank();
+    }
+
+    /// A rule, below the line that it came from.
+    pub fn rule(&mut self, line: &[u8], name: &str, draft: &Draft, findings: &Findings) {
+        self.blank_after_rule();
+        self.classic_line(line);
+        for finding in findings.iter().filter(|finding| finding.code.severity == Severity::Warning) {
+            self.say("Changed", finding.code.code, &finding.message);
+        }
+        let mut table = rule_table(name, draft);
+        table.decor_mut().set_prefix(std::mem::take(&mut self.pending));
+        self.rules.push(table);
+    }
+
+    /// The file as text.
+    pub fn finish(mut self) -> String {
+        let mut header = SCHEMA.to_owned();
+        for table in &self.tables {
+            header.push_str(&format!("# Translated by facron import from {table}.\n"));
+        }
+        let mut document = DocumentMut::new();
+        let rest = self.pending.trim_end();
+        let rest = if rest.is_empty() { String::new() } else { format!("{rest}\n") };
+        if self.rules.is_empty() {
+            document.set_trailing(format!("{header}\n{}", rest.trim_start()));
+            return document.to_string();
+        }
+        let mut defaults = defaults_table(self.options);
+        defaults.decor_mut().set_prefix(format!("{header}\n"));
+        document.insert("defaults", Item::Table(defaults));
+        document.insert("rule", Item::ArrayOfTables(std::mem::take(&mut self.rules)));
+        document.set_trailing(rest);
+        document.to_string()
+    }
+
+    fn blank_after_rule(&mut self) {
+        if self.pending.is_empty() {
+            self.pending.push('\n');
+        }
+    }
+
+    fn classic_line(&mut self, line: &[u8]) {
+        let line = line.trim_ascii();
+        self.pending.push_str("# ");
+        self.pending.push_str(&table::readable(line));
+        self.pending.push('\n');
+    }
+
+    fn say(&mut self, word: &str, code: &str, message: &str) {
+        self.pending.push_str(&format!("# {word} ({code}): {}.\n", escape::line(message)));
+    }
+}
+
+/// What the options and the classic daemons' way say for every rule.
+fn defaults_table(options: &Options) -> TomlTable {
+    let mut table = TomlTable::new();
+    if let Some(debounce) = options.debounce {
+        table.insert("debounce", value(duration(debounce)));
+    }
+    match options.concurrency {
+        None | Some(Concurrency::Unlimited) => {
+            table.insert("concurrency", value("unlimited"));
+            table.insert("on-busy", value("queue"));
+        }
+        Some(Concurrency::Limit(limit)) => {
+            table.insert("concurrency", value(i64::from(limit.get())));
+        }
+    }
+    if let Some(timeout) = options.timeout {
+        table.insert("timeout", value(duration(timeout)));
+    }
+    table
+}
+
+fn rule_table(name: &str, draft: &Draft) -> TomlTable {
+    let mut table = TomlTable::new();
+    table.insert("name", value(name));
+    if !draft.is_enabled {
+        table.insert("enabled", value(false));
+    }
+    table.insert("path", value(&draft.path));
+    if let Some(scope) = draft.scope {
+        table.insert("scope", value(scope_name(scope)));
+    }
+    if draft.has_dirs {
+        table.insert("dirs", value(true));
+    }
+    table.insert("on", value(events(&draft.on)));
+    match &draft.run {
+        Run::Argv(arguments) => table.insert("command", value(arguments.iter().collect::<Array>())),
+        Run::Shell(text) => table.insert("shell", value(text)),
+    };
+    if draft.is_guard() {
+        table.insert("verdict", value("allow"));
+    }
+    table
+}
+
+/// One event as a string, several as an array, those that belong together as an inner one.
+fn events(on: &[EventMask]) -> Value {
+    let names = |events: EventMask| events.kinds().map(|kind| kind.name).collect::<Vec<_>>();
+    let alternatives: Vec<Value> = on
+        .iter()
+        .map(|events| match names(*events).as_slice() {
+            [name] => Value::from(*name),
+            names => Value::Array(names.iter().copied().collect()),
+        })
+        .collect();
+    match alternatives.as_slice() {
+        [single] if single.is_str() => single.clone(),
+        several => Value::Array(several.iter().cloned().collect()),
+    }
+}
+
+fn duration(span: Duration) -> String {
+    humantime::format_duration(span).to_string()
+}
