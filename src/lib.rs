@@ -11,6 +11,7 @@ pub mod template;
 pub mod rule;
 pub mod diagnostic;
 pub mod escape;
+pub mod guardable;
 
 // Texts: words in, words out.
 pub mod config;

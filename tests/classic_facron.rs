@@ -102,7 +102,8 @@ fn every_line_meets_its_fate_with_its_codes() {
             "-" => (&[][..], Outcome::Translated),
             classic => {
                 let row = EXPECTED.iter().find(|expected| expected.classic == classic);
-                row.map(|row| (row.codes, row.outcome)).unwrap_or_else(|| panic!("{classic} has no counterpart"))
+                row.map(|row| (row.codes, row.outcome))
+                    .unwrap_or_else(|| panic!("{classic} has no counterpart"))
             }
         };
         let more = MORE.iter().find(|(id, ..)| *id == row.id);

@@ -55,7 +55,8 @@ fn a_classic_line_becomes_a_rule_that_runs() {
         let input = place.input();
         let out = place.directory("out").join("runs");
         let script = place.script("script", &RECORD.replace("$OUT", out.to_str().expect("UTF-8")));
-        let classic = format!("{} FAN_MODIFY|FAN_EVENT_ON_CHILD {} fromFacron $$\n", input.display(), script.display());
+        let classic =
+            format!("{} FAN_MODIFY|FAN_EVENT_ON_CHILD {} fromFacron $$\n", input.display(), script.display());
         place.file("facron.conf", &classic);
 
         let import = facron(user)
@@ -120,7 +121,8 @@ fn hostile_names_arrive_byte_for_byte() {
         for name in &names {
             fs::write(input.join(name), "x").expect("a hostile name can be made");
         }
-        let seen = |out: &Path| -> BTreeSet<Vec<Vec<u8>>> { records(&out.join("runs")).into_iter().collect() };
+        let seen =
+            |out: &Path| -> BTreeSet<Vec<Vec<u8>>> { records(&out.join("runs")).into_iter().collect() };
         let expected = |directory: &Path| -> BTreeSet<Vec<Vec<u8>>> {
             names.iter().map(|name| vec![directory.join(name).into_os_string().into_vec(); 3]).collect()
         };
@@ -150,7 +152,10 @@ fn hostile_names_arrive_byte_for_byte() {
             assert!(!line.chars().any(char::is_control), "{line:?}");
             assert!(line.starts_with("20"), "one event is one line: {line:?}");
         }
-        let pwned = Command::new("find").arg(place.path("")).args(["/", "-maxdepth", "1", "-name", "PWNED*"]).output();
+        let pwned = Command::new("find")
+            .arg(place.path(""))
+            .args(["/", "-maxdepth", "1", "-name", "PWNED*"])
+            .output();
         let pwned = pwned.expect("find").stdout;
         let found: Vec<&OsStr> = pwned.split(|byte| *byte == b'\n').map(OsStr::from_bytes).collect();
         assert_eq!(found, [OsStr::new("")], "nothing of a name was executed");
@@ -218,7 +223,10 @@ fn every_manner_of_saving_a_file_fires() {
                     std::os::unix::process::CommandExt::uid(&mut command, user);
                 }
                 assert!(command.status().expect("sh").success());
-                wait_until(|| records(&out).len() > before, || format!("{manner}: save {number} did not fire"));
+                wait_until(
+                    || records(&out).len() > before,
+                    || format!("{manner}: save {number} did not fire"),
+                );
             }
         }
         let path = input.join("f").into_os_string().into_vec();
@@ -235,7 +243,10 @@ fn a_change_during_a_run_gets_a_run_after_it_and_concurrency_holds() {
         // Each run says when it begins and ends, with what the file held when it looked.
         let script = place.script(
             "script",
-            &format!("#!/bin/sh\necho \"begin $(cat \"$1\")\" >> {0}\nsleep 0.2\necho end >> {0}\n", out.display()),
+            &format!(
+                "#!/bin/sh\necho \"begin $(cat \"$1\")\" >> {0}\nsleep 0.2\necho end >> {0}\n",
+                out.display()
+            ),
         );
         let rules = format!(
             "[[rule]]\nname = 'two'\npath = '{}'\non = 'close-write'\nconcurrency = 2\ncommand = ['{}', '{{path}}']\n",
@@ -276,7 +287,8 @@ fn idle_is_idle_and_small() {
         let tasks = fs::read_dir(format!("/proc/{}/task", daemon.pid())).expect("the daemon is alive");
         let value = |task: std::io::Result<fs::DirEntry>| -> u64 {
             let status = fs::read_to_string(task.expect("a task").path().join("status")).expect("status");
-            let line = status.lines().find(|line| line.starts_with(field)).expect("the field is there").to_owned();
+            let line =
+                status.lines().find(|line| line.starts_with(field)).expect("the field is there").to_owned();
             line.split_whitespace().nth(1).expect("a number").parse().expect("a number")
         };
         if field == "VmRSS" { tasks.map(value).max().unwrap_or(0) } else { tasks.map(value).sum() }

@@ -89,7 +89,7 @@ impl Post {
         if !self.policy.cache.is_zero() {
             mask |= libc::FAN_MODIFY;
         }
-        if identity.is_dir {
+        if identity.is_dir && self.policy.children {
             mask |= libc::FAN_EVENT_ON_CHILD;
         }
         if self.policy.dirs {

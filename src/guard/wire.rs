@@ -34,7 +34,9 @@ pub struct QuestionId {
 pub struct Policy {
     /// The kernel's bits of the permission events.
     pub mask: u64,
-    /// Whether directories are guarded too.
+    /// Whether a marked directory stands for its direct entries.
+    pub children: bool,
+    /// Whether opening a directory counts.
     pub dirs: bool,
     /// Whether the command decides; else everybody is let through at once.
     pub asks: bool,
@@ -279,8 +281,8 @@ impl<'b> Record<'b> {
     }
 
     fn policy(self, policy: &Policy) -> Self {
-        let Policy { mask, dirs, asks, default_allow, limit, cache, deny_errno, audit } = *policy;
-        let record = self.u64(mask).flag(dirs).flag(asks).flag(default_allow);
+        let Policy { mask, children, dirs, asks, default_allow, limit, cache, deny_errno, audit } = *policy;
+        let record = self.u64(mask).flag(children).flag(dirs).flag(asks).flag(default_allow);
         record.span(limit).span(cache).i32(deny_errno).flag(audit)
     }
 
@@ -349,6 +351,7 @@ impl<'b> Fields<'b> {
     fn policy(&mut self) -> Option<Policy> {
         Some(Policy {
             mask: self.u64()?,
+            children: self.flag()?,
             dirs: self.flag()?,
             asks: self.flag()?,
             default_allow: self.flag()?,
@@ -396,6 +399,7 @@ mod tests {
     fn orders() -> Vec<Order<'static>> {
         let policy = Policy {
             mask: libc::FAN_OPEN_PERM,
+            children: false,
             dirs: true,
             asks: true,
             default_allow: false,

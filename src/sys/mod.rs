@@ -2,7 +2,6 @@
 
 pub mod clock;
 pub mod directory;
-pub mod epoll;
 pub mod local;
 pub mod packet;
 pub mod peek;

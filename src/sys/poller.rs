@@ -4,12 +4,16 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
 /// Events that one call of [`Poller::ready`] gives at most; the rest comes with the next.
 const READY_MAX: usize = 64;
+
+/// What makes whole milliseconds of a span: epoll_wait(2) knows no less.
+const ROUND_UP: Duration = Duration::from_micros(999);
 
 /// A set of descriptors, each with a token.
 #[derive(Debug)]
@@ -75,13 +79,24 @@ impl Poller {
     /// # Errors
     /// epoll_wait(2) fails.
     pub fn ready(&self) -> io::Result<Vec<Ready>> {
+        Ok(self.wait(Duration::ZERO)?.collect())
+    }
+
+    /// What is ready, as soon as something is, or nothing after this long. Allocates nothing.
+    ///
+    /// # Errors
+    /// epoll_wait(2) fails.
+    pub fn wait(&self, span: Duration) -> io::Result<impl Iterator<Item = Ready> + use<>> {
         let mut events = [EpollEvent::empty(); READY_MAX];
-        let count = match self.0.wait(&mut events, EpollTimeout::ZERO) {
+        // Rounded up: a wait that ends a fraction early would be a busy loop.
+        let timeout = EpollTimeout::try_from(span + ROUND_UP).unwrap_or(EpollTimeout::MAX);
+        let timeout = if span.is_zero() { EpollTimeout::ZERO } else { timeout };
+        let count = match self.0.wait(&mut events, timeout) {
             Ok(count) => count,
             Err(Errno::EINTR) => 0,
             Err(errno) => return Err(errno.into()),
         };
-        Ok(events[..count].iter().map(|event| ready(event.data(), event.events())).collect())
+        Ok(events.into_iter().take(count).map(|event| ready(event.data(), event.events())))
     }
 }
 

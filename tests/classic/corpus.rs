@@ -82,9 +82,9 @@ pub struct Recorded;
 impl Surroundings for Recorded {
     fn place(&self, path: &Path) -> Place {
         let kind = match path.to_str() {
-            Some("/" | "/srv" | "/srv/d" | "/etc" | "/var/log" | "/mnt/torrents/completed" | "/home/u1/Music") => {
-                PlaceKind::Directory
-            }
+            Some(
+                "/" | "/srv" | "/srv/d" | "/etc" | "/var/log" | "/mnt/torrents/completed" | "/home/u1/Music",
+            ) => PlaceKind::Directory,
             Some("/var/spool/asterisk/incron") => {
                 return Place { kind: PlaceKind::Directory, is_world_writable: true, ..Place::default() };
             }
@@ -96,7 +96,10 @@ impl Surroundings for Recorded {
     }
 
     fn is_program(&self, path: &Path) -> bool {
-        matches!(path.to_str(), Some("/usr/bin/echo" | "/usr/local/bin/abcd" | "/usr/bin/playmp3" | "/usr/bin/sudo"))
+        matches!(
+            path.to_str(),
+            Some("/usr/bin/echo" | "/usr/local/bin/abcd" | "/usr/bin/playmp3" | "/usr/bin/sudo")
+        )
     }
 
     fn home(&self, user: &str) -> Option<String> {
@@ -127,7 +130,9 @@ pub fn on(rule: &toml::Table) -> Vec<EventMask> {
         toml::Value::Array(alternatives) => alternatives
             .iter()
             .map(|alternative| match alternative {
-                toml::Value::Array(joined) => joined.iter().map(name).fold(EventMask::EMPTY, EventMask::union),
+                toml::Value::Array(joined) => {
+                    joined.iter().map(name).fold(EventMask::EMPTY, EventMask::union)
+                }
                 single => name(single),
             })
             .collect(),

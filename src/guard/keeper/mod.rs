@@ -28,9 +28,9 @@ use super::post::Post;
 use super::wire::{Order, PACKET_LEN_MAX, POSTS_MAX, PostId, Word};
 use crate::glob::Glob;
 use crate::moment::Moment;
-use crate::sys::epoll::Waiter;
 use crate::sys::peek::PATH_LEN_MAX;
 use crate::sys::permission::{OPENING_LEN, Opening};
+use crate::sys::poller::{Interest, Poller};
 use crate::sys::resident::DeadMansTimer;
 use crate::sys::{clock, packet, resident};
 
@@ -57,6 +57,9 @@ const BEAT: Duration = Duration::from_secs(2);
 /// that is to be marked, a file in /proc, and some more.
 const DESCRIPTORS_BESIDE: usize = 12;
 
+/// What is awaited: openings, orders; and from the socket, at times, room.
+const READING: Interest = Interest { is_reading: true, is_writing: false };
+
 /// The token of the socket; a group's is the number of its post.
 const SOCKET: u64 = u64::MAX;
 
@@ -78,7 +81,7 @@ pub fn keep(socket: OwnedFd) -> io::Result<()> {
 
 struct Keeper {
     socket: OwnedFd,
-    waiter: Waiter,
+    poller: Poller,
     timer: DeadMansTimer,
     next_beat: Moment,
     posts: [Option<Post>; POSTS_MAX],
@@ -107,11 +110,11 @@ impl Keeper {
         resident::raise_descriptor_limit(descriptors_max as u64)?;
         // Without it the guard works as well, only not as surely while others keep the processor busy.
         let _ = resident::go_first();
-        let waiter = Waiter::new()?;
-        waiter.add(&socket, SOCKET)?;
+        let poller = Poller::new()?;
+        poller.add(socket.as_fd(), SOCKET, READING)?;
         let mut keeper = Keeper {
             socket,
-            waiter,
+            poller,
             timer,
             next_beat: clock::monotonic() + BEAT,
             posts: [const { None }; POSTS_MAX],
@@ -137,14 +140,14 @@ impl Keeper {
             self.tell()?;
             let now = clock::monotonic();
             let until = self.desk.next_deadline().map_or(self.next_beat, |next| next.min(self.next_beat));
-            let ready = self.waiter.wait(until.since(now))?;
+            let ready = self.poller.wait(until.since(now))?;
             let now = clock::monotonic();
             if now >= self.next_beat {
                 self.beat(now)?;
             }
             let mut is_told = false;
-            for token in ready.tokens() {
-                match u32::try_from(token) {
+            for ready in ready {
+                match u32::try_from(ready.token) {
                     Ok(post) => {
                         self.serve(PostId(post), now)?;
                     }
@@ -182,7 +185,8 @@ impl Keeper {
         let _ = self.outbox.flush(self.socket.as_fd());
         let is_waiting = !self.outbox.is_empty();
         if is_waiting != self.is_room_watched {
-            self.waiter.watch_room(&self.socket, SOCKET, is_waiting)?;
+            let interest = Interest { is_writing: is_waiting, ..READING };
+            self.poller.modify(self.socket.as_fd(), SOCKET, interest)?;
             self.is_room_watched = is_waiting;
         }
         Ok(())
@@ -216,8 +220,9 @@ impl Keeper {
         match order {
             Order::Post { post: id, policy } => {
                 let place = self.posts.get_mut(id.0 as usize).ok_or(io::ErrorKind::InvalidInput)?;
-                let made = Post::new(policy)
-                    .and_then(|post| self.waiter.add(&post.group, id.0.into()).map(|()| post));
+                let add =
+                    |post: Post| self.poller.add(post.group.as_fd(), id.0.into(), READING).map(|()| post);
+                let made = Post::new(policy).and_then(add);
                 let word = match made {
                     Ok(post) => {
                         let is_audited = post.is_audited();
