@@ -17,59 +17,49 @@ pub const LIMIT_MAX: Duration = Duration::from_secs(60);
 /// Directories that every program needs; what is below them may be guarded. Any `lib…` in `/`, `/usr` and
 /// `/usr/local` counts too.
 const SYSTEM_DIRECTORIES: &[&str] = &[
-    "/", "/usr", "/etc", "/var", "/bin", "/sbin", "/usr/bin", "/usr/sbin", "/usr/local", "/usr/local/bin",
-    "/usr/local/sbin", "/boot", "/dev", "/proc", "/run", "/sys",
+    "/",
+    "/usr",
+    "/etc",
+    "/var",
+    "/bin",
+    "/sbin",
+    "/usr/bin",
+    "/usr/sbin",
+    "/usr/local",
+    "/usr/local/bin",
+    "/usr/local/sbin",
+    "/boot",
+    "/dev",
+    "/proc",
+    "/run",
+    "/sys",
 ];
-
-/// File systems that may keep the guard waiting, or whose events the kernel does not offer: statfs(2), `f_type`.
-const FILE_SYSTEMS: &[(u32, &str, FileSystemKind)] = &[
-    (0x6573_5546, "FUSE", FileSystemKind::Foreign),
-    (0x6969, "NFS", FileSystemKind::Foreign),
-    (0x517b, "SMB", FileSystemKind::Foreign),
-    (0xfe53_4d42, "SMB2", FileSystemKind::Foreign),
-    (0xff53_4d42, "CIFS", FileSystemKind::Foreign),
-    (0x00c3_6400, "Ceph", FileSystemKind::Foreign),
-    (0x0102_1997, "9P", FileSystemKind::Foreign),
-    (0x5346_414f, "AFS", FileSystemKind::Foreign),
-    (0x6b41_4653, "AFS", FileSystemKind::Foreign),
-    (0x7375_7245, "Coda", FileSystemKind::Foreign),
-    (0x0116_1970, "GFS2", FileSystemKind::Foreign),
-    (0x7461_636f, "OCFS2", FileSystemKind::Foreign),
-    (0x0bd0_0bd0, "Lustre", FileSystemKind::Foreign),
-    (0x4750_4653, "GPFS", FileSystemKind::Foreign),
-    (0x1983_0326, "BeeGFS", FileSystemKind::Foreign),
-    (0x2030_528c, "OrangeFS", FileSystemKind::Foreign),
-    (0x786f_4256, "a shared folder of VirtualBox", FileSystemKind::Foreign),
-    (0xbacb_acbc, "a shared folder of VMware", FileSystemKind::Foreign),
-    (0x0187, "autofs", FileSystemKind::Foreign),
-    (0x9fa0, "proc", FileSystemKind::Kernel),
-    (0x6265_6572, "sysfs", FileSystemKind::Kernel),
-    (0x0027_e0eb, "a control group", FileSystemKind::Kernel),
-    (0x6367_7270, "a control group", FileSystemKind::Kernel),
-    (0x6462_6720, "debugfs", FileSystemKind::Kernel),
-    (0x7472_6163, "tracefs", FileSystemKind::Kernel),
-    (0x7363_6673, "securityfs", FileSystemKind::Kernel),
-];
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum FileSystemKind {
-    Foreign,
-    Kernel,
-}
 
 /// What is known about a path that a rule would guard; what is not known is not held against it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Facts<'f> {
     /// Where the path leads, symbolic links followed.
     pub real: Option<&'f Path>,
-    /// `f_type` of its file system (statfs(2)), as the 32 bits that they are.
-    pub file_system: Option<u32>,
+    /// What its file system is.
+    pub file_system: FileSystem<'f>,
     /// Every rule file, as it was named and with symbolic links followed.
     pub rule_files: &'f [PathBuf],
     /// Every program that facron starts, and facron itself, as named and with symbolic links followed.
     pub programs: &'f [PathBuf],
     /// The directories where facron keeps its state and its socket.
     pub own_directories: &'f [PathBuf],
+}
+
+/// Who answers for a file system; the foreign and the kernel's own by their type, as in /proc/self/mountinfo.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FileSystem<'f> {
+    /// Not known, or the kernel alone, from a device or memory.
+    #[default]
+    Local,
+    /// Another machine or process (NFS, FUSE and the like): it may never answer.
+    Foreign(&'f str),
+    /// Made up by the kernel from its own state: proc and the like.
+    Kernel(&'f str),
 }
 
 /// Why something may not be guarded.
@@ -96,9 +86,9 @@ pub enum Refusal {
     /// Where facron keeps its own files.
     OwnDirectory(PathBuf),
     /// A file system of another machine or of a program.
-    ForeignFileSystem(&'static str),
+    ForeignFileSystem(String),
     /// A file system that stands for the kernel.
-    KernelFileSystem(&'static str),
+    KernelFileSystem(String),
 }
 
 /// Whether the rule asks for permission events.
@@ -152,11 +142,11 @@ pub fn path_refusal(path: &Path, facts: &Facts<'_>) -> Option<Refusal> {
     if let Some(own) = own {
         return Some(Refusal::OwnDirectory(own.clone()));
     }
-    let (_, name, kind) = FILE_SYSTEMS.iter().find(|(magic, ..)| facts.file_system == Some(*magic))?;
-    Some(match kind {
-        FileSystemKind::Foreign => Refusal::ForeignFileSystem(name),
-        FileSystemKind::Kernel => Refusal::KernelFileSystem(name),
-    })
+    match facts.file_system {
+        FileSystem::Local => None,
+        FileSystem::Foreign(name) => Some(Refusal::ForeignFileSystem(name.to_owned())),
+        FileSystem::Kernel(name) => Some(Refusal::KernelFileSystem(name.to_owned())),
+    }
 }
 
 fn is_system_directory(path: &Path) -> bool {
@@ -267,7 +257,8 @@ mod tests {
 
     #[test]
     fn directories_of_the_system_are_refused_and_what_is_below_them_is_not() {
-        let system = ["/", "/usr", "/etc", "/var", "/bin", "/lib", "/lib64", "/lib32", "/usr/bin", "/usr/lib"];
+        let system =
+            ["/", "/usr", "/etc", "/var", "/bin", "/lib", "/lib64", "/lib32", "/usr/bin", "/usr/lib"];
         for path in system {
             let refusal = refused(path, &Facts::default());
             assert_eq!(refusal, Some(Refusal::SystemDirectory(path.into())));
@@ -286,7 +277,9 @@ mod tests {
 
     #[test]
     fn libraries_are_refused_wherever_the_loader_finds_them() {
-        for path in ["/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu/libc.so.6", "/lib64/ld-linux-x86-64.so.2"] {
+        for path in
+            ["/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu/libc.so.6", "/lib64/ld-linux-x86-64.so.2"]
+        {
             let refusal = refused(path, &Facts::default());
             assert_eq!(refusal, Some(Refusal::Libraries(path.into())), "{path}");
         }
@@ -305,7 +298,10 @@ mod tests {
         for path in ["/opt/scan", "/opt/scan/decide"] {
             assert_eq!(refused(path, &facts), Some(Refusal::Program("/opt/scan/decide".into())));
         }
-        assert_eq!(refused("/var/lib/facron/x", &facts), Some(Refusal::OwnDirectory("/var/lib/facron".into())));
+        assert_eq!(
+            refused("/var/lib/facron/x", &facts),
+            Some(Refusal::OwnDirectory("/var/lib/facron".into()))
+        );
         for path in ["/t/guarded", "/opt", "/opt/scan/in", "/var/lib"] {
             assert_eq!(refused(path, &facts), None, "{path}");
         }
@@ -313,12 +309,10 @@ mod tests {
 
     #[test]
     fn file_systems_that_may_hang_are_refused() {
-        let on = |magic| refused("/mnt/x", &Facts { file_system: Some(magic), ..Facts::default() });
-        assert_eq!(on(0x6573_5546), Some(Refusal::ForeignFileSystem("FUSE")));
-        assert_eq!(on(0x6969), Some(Refusal::ForeignFileSystem("NFS")));
-        assert_eq!(on(0x9fa0), Some(Refusal::KernelFileSystem("proc")));
-        assert_eq!(on(0x0102_1994), None, "tmpfs");
-        assert_eq!(on(0xef53), None, "ext4");
+        let on = |file_system| refused("/mnt/x", &Facts { file_system, ..Facts::default() });
+        assert_eq!(on(FileSystem::Foreign("fuse")), Some(Refusal::ForeignFileSystem("fuse".into())));
+        assert_eq!(on(FileSystem::Kernel("proc")), Some(Refusal::KernelFileSystem("proc".into())));
+        assert_eq!(on(FileSystem::Local), None);
     }
 
     #[test]
@@ -335,12 +329,15 @@ mod tests {
             Refusal::RuleFile(path.clone()),
             Refusal::Program(path.clone()),
             Refusal::OwnDirectory(path),
-            Refusal::ForeignFileSystem("NFS"),
-            Refusal::KernelFileSystem("proc"),
+            Refusal::ForeignFileSystem("nfs4".into()),
+            Refusal::KernelFileSystem("proc".into()),
         ];
         for refusal in refusals {
             let text = refusal.to_string();
-            assert!(text.len() > 20 && !text.contains('\n') && !text.contains("  ") && !text.ends_with('.'), "{text}");
+            assert!(
+                text.len() > 20 && !text.contains('\n') && !text.contains("  ") && !text.ends_with('.'),
+                "{text}"
+            );
         }
     }
 }

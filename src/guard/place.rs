@@ -1,58 +1,56 @@
-//! What a path of a rule stands for at this moment: the object to guard, found without opening it.
+//! What a path of a rule stands for at this moment: the object to guard, and the names of what is opened there.
 
-use std::fmt;
+use std::ffi::OsStr;
 use std::fs;
-use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
-use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
+use super::walk::{self, Obstacle, Step};
 use super::wire::Opener;
-use crate::guardable::{self, Facts, Refusal};
-use crate::sys::peek::{self, Identity, PATH_LEN_MAX};
-use crate::sys::permission;
+use crate::event::ObjectId;
+use crate::guardable::{self, Facts};
+use crate::sys::mounts::MountTable;
+use crate::sys::peek::Identity;
+use crate::sys::{handle, place};
 
 /// A path of a rule, and what it leads to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
     /// As the rule wrote it.
     path: PathBuf,
-    /// As the kernel shows it.
+    /// Free of links.
     real: PathBuf,
     device: u64,
     inode: u64,
     is_dir: bool,
 }
 
-/// Why a path is not guarded.
-#[derive(Debug)]
-pub enum Obstacle {
-    /// It may not be.
-    Refused(Refusal),
-    /// It cannot be found.
-    Unfound(io::Error),
-}
-
 impl Place {
-    /// Finds what a path leads to. The descriptor (O_PATH) is for the guard, and asks nobody.
+    /// Finds what a path leads to. The descriptor is a mere place (O_PATH), for the guard; it asks nobody.
     ///
     /// # Errors
     /// It is not there, or must not be guarded.
-    pub fn find(path: &Path, facts: &Facts<'_>) -> Result<(Place, OwnedFd), Obstacle> {
-        let found = permission::find_object(path).map_err(Obstacle::Unfound)?;
-        let identity = Identity::of(found.as_fd()).map_err(Obstacle::Unfound)?;
-        let mut buffer = vec![0; PATH_LEN_MAX];
-        let real = peek::path_of(found.as_fd(), &mut buffer).map_err(Obstacle::Unfound)?;
-        let real = PathBuf::from(OsStr::from_bytes(real));
-        let file_system = permission::file_system_of(found.as_fd()).map_err(Obstacle::Unfound)?;
-        let facts = Facts { real: Some(&real), file_system: Some(file_system), ..*facts };
+    pub fn find(
+        path: &Path,
+        facts: &Facts<'_>,
+        mounts: &MountTable,
+        steps: &mut Vec<Step>,
+    ) -> Result<(Place, OwnedFd), Obstacle> {
+        let found = walk::walk(path, mounts, steps)?;
+        let facts = Facts { real: Some(&found.real), ..*facts };
         if let Some(refusal) = guardable::path_refusal(path, &facts) {
             return Err(Obstacle::Refused(refusal));
         }
+        let identity = Identity::of(found.object.as_fd()).map_err(Obstacle::Missing)?;
         let Identity { device, inode, is_dir, .. } = identity;
-        Ok((Place { path: path.to_owned(), real, device, inode, is_dir }, found))
+        Ok((Place { path: path.to_owned(), real: found.real, device, inode, is_dir }, found.object))
+    }
+
+    /// As the rule wrote it.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 }
 
@@ -69,22 +67,29 @@ pub fn path_of(places: &[Place], opener: &Opener<'_>) -> Option<PathBuf> {
     let path = Path::new(OsStr::from_bytes(opener.path));
     let name = path.file_name()?;
     let bare = name.as_bytes().strip_suffix(b" (deleted)").map(OsStr::from_bytes);
-    let is_there = |path: &Path| {
-        fs::symlink_metadata(path).is_ok_and(|found| (found.dev(), found.ino()) == (opener.device, opener.inode))
+    let is_there = |path: &PathBuf| {
+        let found = fs::symlink_metadata(path);
+        found.is_ok_and(|found| (found.dev(), found.ino()) == (opener.device, opener.inode))
     };
     let directories = || places.iter().filter(|place| place.is_dir);
-    let shown = directories().find(|place| path.parent() == Some(&place.real)).or(directories().next())?;
-    let by_name = directories().map(|place| place.path.join(name)).find(|path| is_there(path));
-    by_name.or_else(|| Some(shown.path.join(bare.unwrap_or(name))))
+    let by_name = directories().map(|place| place.path.join(name)).find(is_there);
+    let by_directory = || directories().find(|place| path.parent() == Some(&place.real));
+    by_name.or_else(|| {
+        let place = by_directory().or_else(|| directories().next())?;
+        Some(place.path.join(bare.unwrap_or(name)))
+    })
 }
 
-impl fmt::Display for Obstacle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Obstacle::Refused(refusal) => refusal.fmt(f),
-            Obstacle::Unfound(error) => error.fmt(f),
-        }
+/// The very file that was opened, for a command that is to read it whatever happens to its name; none when it is
+/// not under this path any more, or has no handle.
+pub fn object_of(path: &Path, opener: &Opener<'_>) -> Option<ObjectId> {
+    let object = place::touch(place::ANYWHERE, path).ok()?;
+    let Identity { device, inode, .. } = Identity::of(object.as_fd()).ok()?;
+    if (device, inode) != (opener.device, opener.inode) {
+        return None;
     }
+    let key = handle::of_object(object.as_fd()).ok()?.on(place::fsid(object.as_fd()).ok()?);
+    Some(ObjectId { fsid: key.fsid(), kind: key.kind(), handle: key.handle().into() })
 }
 
 #[cfg(test)]
@@ -117,21 +122,25 @@ mod tests {
         fs::create_dir(&one).and_then(|()| fs::create_dir(&other)).expect("ours");
         let file = other.join("f");
         fs::write(&file, "").expect("ours");
-        let (one, real_one) = (one.to_str().expect("UTF-8"), "/real/one");
-        let other = other.to_str().expect("UTF-8");
-        let mut places = [place(one, real_one, 10, true), place(other, "/real/other", 11, true)];
-        assert_eq!(named(&places, 50, b"/real/other/x"), Some(format!("{other}/x")));
+        let (one, shown) = (one.to_str().expect("UTF-8"), other.to_str().expect("UTF-8"));
+        let places = [place(one, "/real/one", 10, true), place(shown, "/real/other", 11, true)];
+        assert_eq!(named(&places, 50, b"/real/other/x"), Some(format!("{shown}/x")));
         let found = fs::metadata(&file).expect("it is there");
-        places.iter_mut().for_each(|place| place.device = found.dev());
-        let opener = Opener {
-            mask: 1,
-            pid: 1,
-            session: 1,
-            device: found.dev(),
-            inode: found.ino(),
-            is_dir: false,
-            path: b"/container/f",
-        };
-        assert_eq!(path_of(&places, &opener), Some(file.clone()));
+        let (device, inode) = (found.dev(), found.ino());
+        let path: &[u8] = b"/container/f";
+        let opener = Opener { mask: 1, pid: 1, session: 1, device, inode, is_dir: false, path };
+        assert_eq!(path_of(&places, &opener), Some(file));
+    }
+
+    #[test]
+    fn the_very_file_is_found_only_under_its_own_name() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let (file, other) = (directory.path().join("f"), directory.path().join("g"));
+        fs::write(&file, "").and_then(|()| fs::write(&other, "")).expect("ours");
+        let found = fs::metadata(&file).expect("it is there");
+        let (device, inode) = (found.dev(), found.ino());
+        let opener = Opener { mask: 1, pid: 1, session: 1, device, inode, is_dir: false, path: b"/f" };
+        assert_eq!(object_of(&other, &opener), None);
+        assert!(object_of(&file, &opener).is_some(), "the file systems of test machines have handles");
     }
 }

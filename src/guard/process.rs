@@ -119,6 +119,12 @@ impl Process {
         Ok(true)
     }
 
+    /// Ends it, if it has not ended: whoever waits is let through by the kernel.
+    pub fn kill(&self) {
+        // One that is gone already is all that is wanted.
+        let _ = self.child.signal(libc::SIGKILL);
+    }
+
     /// Lets it go: it answers who still waits by the default, and leaves; the child is to be reaped.
     pub fn dismiss(self) -> Child {
         self.child

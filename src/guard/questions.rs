@@ -79,7 +79,9 @@ impl Questions {
         match report {
             Report::Started(run) => self.bind(run),
             Report::Ended { run, outcome, then, .. } => return self.decide(run, outcome, *then),
-            Report::Dropped { rule, path, reason, .. } => return self.drop_of(rule, path.as_deref(), *reason),
+            Report::Dropped { rule, path, reason, .. } => {
+                return self.drop_of(rule, path.as_deref(), *reason);
+            }
             Report::OverLimit { .. } | Report::StartLimited { .. } | Report::LoopSuspected { .. } => {}
         }
         Vec::new()

@@ -115,6 +115,24 @@ pub struct Counts {
     pub lost: u64,
 }
 
+impl Counts {
+    /// Both together.
+    #[must_use]
+    pub fn plus(&self, other: &Counts) -> Counts {
+        Counts {
+            openings: self.openings + other.openings,
+            asked: self.asked + other.asked,
+            allowed: self.allowed + other.allowed,
+            denied: self.denied + other.denied,
+            by_default: self.by_default + other.by_default,
+            cached: self.cached + other.cached,
+            exempt: self.exempt + other.exempt,
+            late: self.late + other.late,
+            lost: self.lost + other.lost,
+        }
+    }
+}
+
 /// What the guard tells the daemon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Word<'w> {

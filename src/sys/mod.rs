@@ -1,13 +1,20 @@
 //! The kernel: every system call and every `unsafe`. Knows no rule.
 
 pub mod clock;
+pub mod decode;
 pub mod directory;
+pub mod fanotify;
+pub mod handle;
 pub mod local;
+pub mod mounts;
+pub mod names;
 pub mod packet;
 pub mod peek;
 pub mod permission;
+pub mod place;
 pub mod poller;
 pub mod process;
 pub mod resident;
 pub mod trust;
 pub mod wait;
+pub mod writers;

@@ -6,13 +6,10 @@
 use std::io;
 use std::mem::size_of;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
-use std::path::Path;
 
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, OFlag, open};
+use nix::fcntl::AT_FDCWD;
 use nix::sys::fanotify::{EventFFlags, Fanotify, InitFlags, MarkFlags, MaskFlags};
-use nix::sys::stat::Mode;
-use nix::sys::statfs::fstatfs;
 use nix::unistd;
 
 use super::peek::DescriptorPath;
@@ -166,24 +163,6 @@ impl AsFd for Group {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
-}
-
-/// Finds what a path leads to, symbolic links followed, without opening it: open(2), O_PATH. Asks nobody.
-///
-/// # Errors
-/// It is not there, or there is no descriptor left.
-pub fn find_object(path: &Path) -> io::Result<OwnedFd> {
-    Ok(open(path, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty())?)
-}
-
-/// The kind of file system that an object is on: fstatfs(2), `f_type`.
-///
-/// # Errors
-/// The file system cannot say.
-pub fn file_system_of(object: BorrowedFd<'_>) -> io::Result<u32> {
-    let kind = fstatfs(object)?.filesystem_type().0;
-    // The width and sign of the field differ between machines; its values are 32 bits.
-    Ok((kind as u64 & 0xffff_ffff) as u32)
 }
 
 /// The verdict, and what refines it.

@@ -1,0 +1,203 @@
+//! Directories and their entries, opened so that no symbolic link is followed unseen and nothing blocks.
+
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use nix::dir::{Dir, Type};
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, OpenHow, ResolveFlag, open, openat2};
+use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat};
+use nix::sys::statfs::fstatfs;
+
+/// Where a path begins that is not below an opened directory.
+pub const ANYWHERE: BorrowedFd<'static> = AT_FDCWD;
+
+/// What an object is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// A regular file.
+    File,
+    /// A directory.
+    Directory,
+    /// A symbolic link.
+    Link,
+    /// A device, fifo or socket.
+    Special,
+}
+
+/// What stat(2) says of an object, as far as we ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// What it is.
+    pub kind: Kind,
+    /// `st_dev`.
+    pub device: u64,
+    /// `st_ino`.
+    pub inode: u64,
+    /// `st_nlink`; 0: removed.
+    pub links: u64,
+    /// `st_size`.
+    pub len: u64,
+    /// `st_ctime`: when content, owner, mode or name changed last; nobody can set it.
+    pub changed: SystemTime,
+}
+
+/// An entry of a directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its name, never `.` or `..`.
+    pub name: std::ffi::OsString,
+    /// What it is, where the directory itself knows.
+    pub kind: Option<Kind>,
+}
+
+/// Opens an object as a mere place (O_PATH), the last component not followed: neither read, nor woken, nor blocked.
+///
+/// # Errors
+/// ENOENT, ENOTDIR, EACCES and the like.
+pub fn touch(at: BorrowedFd<'_>, name: &Path) -> Result<OwnedFd, Errno> {
+    let how = OpenHow::new().flags(OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC);
+    openat2(at, name, how)
+}
+
+/// Opens an object as a mere place; a symbolic link anywhere in the path is an error.
+///
+/// # Errors
+/// ELOOP: there is a link; else as [`touch`].
+pub fn touch_straight(at: BorrowedFd<'_>, path: &Path) -> Result<OwnedFd, Errno> {
+    let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let straight = ResolveFlag::RESOLVE_NO_SYMLINKS | ResolveFlag::RESOLVE_NO_MAGICLINKS;
+    openat2(at, path, OpenHow::new().flags(flags).resolve(straight))
+}
+
+/// Opens a directory to list it; a symbolic link anywhere in the path, or another mount, is an error.
+///
+/// # Errors
+/// ELOOP: there is a link; EXDEV: another mount begins on the way; else as [`touch`].
+pub fn open_directory(at: BorrowedFd<'_>, path: &Path) -> Result<OwnedFd, Errno> {
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
+    let straight =
+        ResolveFlag::RESOLVE_NO_SYMLINKS | ResolveFlag::RESOLVE_NO_MAGICLINKS | ResolveFlag::RESOLVE_NO_XDEV;
+    openat2(at, path, OpenHow::new().flags(flags).resolve(straight))
+}
+
+/// What an opened object is (fstat(2)).
+///
+/// # Errors
+/// The file system's own.
+pub fn status(fd: BorrowedFd<'_>) -> Result<Status, Errno> {
+    fstat(fd).map(|stat| Status::from(&stat))
+}
+
+/// What an entry of a directory is, the last component not followed (fstatat(2)).
+///
+/// # Errors
+/// ENOENT, EACCES and the like.
+pub fn status_at(at: BorrowedFd<'_>, name: &Path) -> Result<Status, Errno> {
+    fstatat(at, name, AtFlags::AT_SYMLINK_NOFOLLOW).map(|stat| Status::from(&stat))
+}
+
+/// The id that fanotify reports for what lies on this object's file system (statfs(2)).
+///
+/// # Errors
+/// The file system's own.
+#[expect(unsafe_code, reason = "libc hides what is in an fsid_t")]
+pub fn fsid(fd: BorrowedFd<'_>) -> Result<[i32; 2], Errno> {
+    let fsid = fstatfs(fd)?.filesystem_id();
+    // SAFETY: fsid_t is two ints in a row, without padding, on every Linux (statfs(2)).
+    Ok(unsafe { std::mem::transmute::<libc::fsid_t, [i32; 2]>(fsid) })
+}
+
+/// Lists a directory that was opened for it, in no order.
+///
+/// # Errors
+/// The file system's own, as the last item.
+pub fn entries(directory: OwnedFd) -> Result<impl Iterator<Item = Result<Entry, Errno>>, Errno> {
+    let entries = Dir::from_fd(directory)?.into_iter();
+    Ok(entries.filter_map(|entry| match entry {
+        Ok(entry) => {
+            let name = entry.file_name().to_bytes();
+            let is_self = name == b"." || name == b"..";
+            (!is_self).then(|| {
+                let name = std::os::unix::ffi::OsStrExt::from_bytes(name);
+                Ok(Entry { name: std::ffi::OsStr::to_owned(name), kind: entry.file_type().map(Kind::from) })
+            })
+        }
+        Err(errno) => Some(Err(errno)),
+    }))
+}
+
+/// Opens what a mere place stands for to read it, without ever waiting for anybody: only for regular files.
+///
+/// # Errors
+/// EACCES: not ours to read; EWOULDBLOCK: a lease on it is being broken (fcntl(2), F_SETLEASE).
+pub fn open_for_reading(place: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
+    let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+    open(format!("/proc/self/fd/{}", place.as_raw_fd()).as_str(), flags, Mode::empty())
+}
+
+impl From<&FileStat> for Status {
+    fn from(stat: &FileStat) -> Self {
+        let seconds = u64::try_from(stat.st_ctime).unwrap_or(0);
+        let nanoseconds = u32::try_from(stat.st_ctime_nsec).unwrap_or(0);
+        Status {
+            kind: Kind::from(SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits())),
+            device: stat.st_dev,
+            inode: stat.st_ino,
+            links: stat.st_nlink,
+            len: u64::try_from(stat.st_size).unwrap_or(0),
+            changed: SystemTime::UNIX_EPOCH + Duration::new(seconds, nanoseconds),
+        }
+    }
+}
+
+impl From<SFlag> for Kind {
+    fn from(flag: SFlag) -> Self {
+        match flag {
+            SFlag::S_IFREG => Kind::File,
+            SFlag::S_IFDIR => Kind::Directory,
+            SFlag::S_IFLNK => Kind::Link,
+            _ => Kind::Special,
+        }
+    }
+}
+
+impl From<Type> for Kind {
+    fn from(kind: Type) -> Self {
+        match kind {
+            Type::File => Kind::File,
+            Type::Directory => Kind::Directory,
+            Type::Symlink => Kind::Link,
+            Type::Fifo | Type::CharacterDevice | Type::BlockDevice | Type::Socket => Kind::Special,
+        }
+    }
+}
+
+/// Whether two descriptors stand for the same object.
+pub fn is_same(one: &Status, other: &Status) -> bool {
+    (one.device, one.inode) == (other.device, other.inode)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::fd::AsFd;
+
+    #[test]
+    fn a_link_is_never_followed_unseen() {
+        let directory = tempfile::tempdir().expect("a directory");
+        fs::create_dir(directory.path().join("a")).expect("a directory");
+        std::os::unix::fs::symlink("a", directory.path().join("l")).expect("a link");
+        let link = touch(ANYWHERE, &directory.path().join("l")).expect("the link itself");
+        assert_eq!(status(link.as_fd()).expect("a status").kind, Kind::Link);
+        assert_eq!(open_directory(ANYWHERE, &directory.path().join("l")).err(), Some(Errno::ELOOP));
+        assert_eq!(touch_straight(ANYWHERE, &directory.path().join("l/.")).err(), Some(Errno::ELOOP));
+        let listed = open_directory(ANYWHERE, directory.path()).and_then(entries).expect("a list");
+        let mut names: Vec<_> = listed.map(|entry| entry.expect("an entry")).collect();
+        names.sort_by(|a, b| a.name.cmp(&b.name));
+        let kinds: Vec<_> = names.iter().map(|entry| entry.kind).collect();
+        assert_eq!(kinds, [Some(Kind::Directory), Some(Kind::Link)]);
+    }
+}
