@@ -182,6 +182,11 @@ impl EventMask {
         EVENTS.iter().enumerate().filter(move |(bit, _)| self.0 & (1 << bit) != 0).map(|(_, kind)| kind)
     }
 
+    /// Each event of it as a mask of its own.
+    pub fn singles(self) -> impl Iterator<Item = EventMask> {
+        (0..EVENTS.len()).map(|bit| EventMask(1 << bit)).filter(move |single| self.contains(*single))
+    }
+
     /// The kernel's bits for these events (fanotify_mark(2)); ours have none.
     pub fn kernel_bits(self) -> u64 {
         self.kinds().fold(0, |bits, kind| bits | kind.kernel)

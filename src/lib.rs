@@ -10,13 +10,15 @@ pub mod glob;
 pub mod template;
 pub mod rule;
 pub mod diagnostic;
+pub mod codes;
 pub mod escape;
 pub mod guardable;
+pub mod event_json;
 
 // Texts: words in, words out.
 pub mod config;
+pub mod report;
 pub mod import;
-pub mod lint;
 
 // Decisions: pure; no descriptor, no clock, no error.
 pub mod plan;
@@ -27,6 +29,7 @@ pub mod engine;
 pub mod sys;
 
 // Hands: system calls through sys, words in and out.
+pub mod lint;
 pub mod logger;
 pub mod journal;
 pub mod control;

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::event::EventMask;
 use crate::glob::Glob;
+use crate::moment::Moment;
 use crate::template::Template;
 
 /// Every rule of every rule file, and the daemon's own settings.
@@ -99,6 +100,15 @@ pub struct Source {
     pub file: Arc<str>,
     /// The line of its `[[rule]]`, from 1.
     pub line: u32,
+}
+
+impl Rule {
+    /// Whether it means the same as the other: where a rule is written and how it is described does not matter.
+    pub fn means_the_same_as(&self, other: &Rule) -> bool {
+        let description = other.description.clone();
+        let placed = Rule { description, source: other.source.clone(), ..self.clone() };
+        placed == *other
+    }
 }
 
 /// What a rule watches.
@@ -219,6 +229,19 @@ pub struct Gather {
     /// With `batch` and arguments that grow with the paths: at most this many bytes of them in one run
     /// (a path counts its length and 9 more); the rest waits for the next run at once.
     pub batch_bytes_max: Option<usize>,
+}
+
+impl Gather {
+    /// When a run is due after events of which the first and the last came at these moments.
+    pub fn due(&self, first: Moment, last: Moment) -> Moment {
+        match self.edge {
+            Edge::Leading => first,
+            Edge::Trailing => {
+                let quiet = last + self.debounce;
+                self.max_wait.map_or(quiet, |max_wait| quiet.min(first + max_wait))
+            }
+        }
+    }
 }
 
 /// At which end of a burst a rule runs.
@@ -438,12 +461,12 @@ pub struct VerdictBy {
 }
 
 /// The errors that the kernel lets a verdict choose (FAN_DENY_ERRNO).
-pub const DENY_ERRNOS: &[(&str, i32)] = &[
-    ("EPERM", libc::EPERM),
-    ("EIO", libc::EIO),
-    ("EBUSY", libc::EBUSY),
-    ("ETXTBSY", libc::ETXTBSY),
-    ("EAGAIN", libc::EAGAIN),
-    ("ENOSPC", libc::ENOSPC),
-    ("EDQUOT", libc::EDQUOT),
+pub static DENY_ERRNOS: [(&str, i32, &str); 7] = [
+    ("EPERM", libc::EPERM, "operation not permitted"),
+    ("EIO", libc::EIO, "input/output error"),
+    ("EBUSY", libc::EBUSY, "device or resource busy"),
+    ("ETXTBSY", libc::ETXTBSY, "text file busy"),
+    ("EAGAIN", libc::EAGAIN, "try again"),
+    ("ENOSPC", libc::ENOSPC, "no space left on device"),
+    ("EDQUOT", libc::EDQUOT, "disk quota exceeded"),
 ];

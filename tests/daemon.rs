@@ -2,6 +2,8 @@
 #![expect(missing_docs, reason = "a test")]
 
 mod common;
+#[path = "common/daemon.rs"]
+mod harness;
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -11,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use common::daemon::{Daemon, NOBODY, Place, facron, is_root, wait_until};
+use harness::{Daemon, NOBODY, Place, facron, is_root, wait_until};
 
 /// The users as whom a test can run: root and nobody, or whoever runs it.
 fn users(test: &str) -> Vec<u32> {

@@ -49,4 +49,8 @@ pub enum Command {
     /// Answer permission events: started by the daemon alone
     #[command(name = "__guard", hide = true)]
     Guard(guard::Args),
+    /// Tell a desktop; started by the daemon
+    #[cfg(feature = "desktop")]
+    #[command(name = crate::desktop::SUBCOMMAND, hide = true)]
+    Notify(super::notify::Args),
 }

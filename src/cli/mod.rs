@@ -4,10 +4,15 @@ pub mod args;
 pub mod check;
 pub mod completions;
 pub mod control;
+pub mod directories;
 pub mod events;
 pub mod explain;
 pub mod guard;
 pub mod import;
+#[cfg(feature = "desktop")]
+pub mod notify;
+pub mod output;
+pub mod rule_files;
 pub mod run;
 pub mod schema;
 pub mod status;
@@ -50,5 +55,7 @@ pub fn run(cli: &Cli) -> ExitStatus {
         Command::Schema(args) => schema::run(args, &cli.global),
         Command::Completions(args) => completions::run(args, &cli.global),
         Command::Guard(args) => guard::run(args, &cli.global),
+        #[cfg(feature = "desktop")]
+        Command::Notify(args) => notify::run(args, &cli.global),
     }
 }

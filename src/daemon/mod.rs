@@ -1,1 +1,3 @@
 //! The daemon: the loop that joins monitor, engine and supervisor.
+
+pub mod load;

@@ -37,6 +37,12 @@ pub enum Input {
     Tick,
     /// New rules take the place of the old, at once; what stays is known by its name.
     Reload(Arc<RuleSet>),
+    /// Events of these rules may have been lost: each whose `on-overflow` says so owes a rescan that starts after
+    /// this. Those that ask for `q-overflow` get that as an event besides.
+    Overflow {
+        /// Whose.
+        rules: Vec<RuleId>,
+    },
     /// A rescan that was owed has been carried out: its findings came as events before this.
     RescanDone(RuleId),
     /// What arrives for the rule waits from now on.
@@ -70,7 +76,8 @@ pub enum Action {
         /// With what.
         signal: StopSignal,
     },
-    /// Find what changed for this rule by a walk; answered by `RescanDone`.
+    /// Find what changed for this rule by a walk; answered by `RescanDone`, exactly once (under the id that the rule
+    /// has then; if a reload has removed it, not at all).
     Rescan(RuleId),
     /// Tell people.
     Report(Report),
@@ -175,7 +182,7 @@ pub enum DropReason {
     Leading,
     /// The rule was removed by a reload.
     Removed,
-    /// All tries failed.
+    /// The last try never became a process of the command.
     GaveUp,
     /// A run of the rule caused it (`ignore-self`); not counted as matched.
     Itself,

@@ -4,7 +4,7 @@ use super::notice::GuardNotice;
 use super::place;
 use super::policy;
 use super::questions::Verdict;
-use super::wire::{Opener, Order, PostId, QuestionId, Word};
+use super::wire::{Opener, PostId, QuestionId, Word};
 use super::{Guard, Process};
 use crate::event::{Cause, Event, EventMask, Origin};
 use crate::moment::Moment;

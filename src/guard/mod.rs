@@ -251,7 +251,7 @@ impl Guard {
 
     /// The process ids of guards, which are to be left for this to reap.
     pub fn pids(&self) -> impl Iterator<Item = i32> {
-        let leaving = self.leaving.iter().map(|child| child.pid().as_raw());
+        let leaving = self.leaving.iter().map(|child| child.pid());
         self.process.iter().map(Process::pid).chain(leaving)
     }
 

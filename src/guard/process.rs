@@ -63,7 +63,7 @@ impl Process {
 
     /// Its process id.
     pub fn pid(&self) -> i32 {
-        self.child.pid().as_raw()
+        self.child.pid()
     }
 
     /// Says something, with the object that it is about; at once, or when there is room.

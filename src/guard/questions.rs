@@ -66,11 +66,6 @@ impl Questions {
         self.open.clear();
     }
 
-    /// Whether nobody asks.
-    pub fn is_empty(&self) -> bool {
-        self.open.is_empty()
-    }
-
     /// Follows what the engine reports; gives the verdicts that come of it.
     pub fn follow(&mut self, report: &Report) -> Vec<(QuestionId, Verdict)> {
         if self.open.is_empty() {

@@ -1,1 +1,7 @@
-//! Lints: `facts` asks the system about what rules name, `lints` is the table, one row a lint.
+//! Lints: `facts` asks the system about what rules name, `lints` is the table, one row a lint; `refusals` are those
+//! that the daemon heeds too.
+
+pub mod facts;
+mod refusals;
+
+pub use refusals::refusals;

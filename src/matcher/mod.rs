@@ -1,2 +1,6 @@
 //! Which rules does this event concern: an index of directories and names whose cost does not grow with the
 //! number of rules. Pure.
+
+mod decision;
+
+pub use decision::{Decision, decide, is_entered};

@@ -17,6 +17,8 @@ use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, openat, readlinkat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat};
 
+use crate::escape;
+
 /// Symbolic links on the way to one file, as in path_resolution(7).
 const LINKS_MAX: usize = 40;
 
@@ -30,6 +32,8 @@ pub enum Owner {
     Root,
     /// Root, or this user, for a user's own daemon; a sticky directory such as /tmp may stand above.
     User(u32),
+    /// Root, or this user: for what a daemon that runs as root writes on the user's behalf.
+    RootOr(u32),
     /// Everybody: nothing is judged (`--insecure`).
     Anybody,
 }
@@ -44,14 +48,14 @@ impl Owner {
     fn name(self) -> String {
         match self {
             Owner::Root | Owner::Anybody => "root".to_owned(),
-            Owner::User(uid) => uid.to_string(),
+            Owner::User(uid) | Owner::RootOr(uid) => uid.to_string(),
         }
     }
 
     fn accepts(self, uid: u32) -> bool {
         match self {
             Owner::Root => uid == 0,
-            Owner::User(own) => uid == 0 || uid == own,
+            Owner::User(own) | Owner::RootOr(own) => uid == 0 || uid == own,
             Owner::Anybody => true,
         }
     }
@@ -107,12 +111,24 @@ pub enum ReadError {
 /// last.
 pub fn check_file(path: &Path, owner: Owner) -> Result<(), Vec<Distrust>> {
     let mut walk = Walk::new(path, owner);
-    let reached = walk.go();
-    match reached {
+    match walk.go() {
         Ok(_) if walk.distrusted.is_empty() => Ok(()),
         Ok(_) => Err(walk.distrusted),
         Err(errno) => Err(walk.distrusted_and(errno)),
     }
+}
+
+/// Opens the directory that a file is in or is to be made in (O_PATH), after judging it and all above it.
+///
+/// # Errors
+/// What stands against it: ENOENT where the path names no file, [`ReadError::Untrusted`] as for reading.
+pub fn open_parent(path: &Path, owner: Owner) -> Result<(OwnedFd, OsString), ReadError> {
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(ReadError::Failed(Errno::EISDIR));
+    };
+    let (above, last) = trusted(parent, owner)?.reached;
+    let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    Ok((openat(&above, last.as_os_str(), flags, Mode::empty())?, name.to_owned()))
 }
 
 /// Reads a trusted regular file of at most `limit` bytes.
@@ -123,16 +139,8 @@ pub fn check_file(path: &Path, owner: Owner) -> Result<(), Vec<Distrust>> {
 /// # Errors
 /// What stands against reading it; a file that is not trusted is not read at all.
 pub fn read_file(path: &Path, owner: Owner, limit: u64) -> Result<Vec<u8>, ReadError> {
-    let mut walk = Walk::new(path, owner);
-    let (directory, name) = match walk.go() {
-        Ok(reached) => reached,
-        Err(errno) if walk.distrusted.is_empty() => return Err(ReadError::Failed(errno)),
-        Err(errno) => return Err(ReadError::Untrusted(walk.distrusted_and(errno))),
-    };
+    let Trusted { reached: (directory, name), mut walk } = trusted(path, owner)?;
     let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
-    if !walk.distrusted.is_empty() {
-        return Err(ReadError::Untrusted(walk.distrusted));
-    }
     let mut file = File::from(openat(&directory, name.as_os_str(), flags, Mode::empty())?);
     let before = fstat(&file)?;
     if !is_kind(&before, SFlag::S_IFREG) {
@@ -153,6 +161,23 @@ pub fn read_file(path: &Path, owner: Owner, limit: u64) -> Result<Vec<u8>, ReadE
     let after = fstat(&file)?;
     let is_unchanged = bytes.len() as u64 == size && version(&before) == version(&after);
     if is_unchanged { Ok(bytes) } else { Err(ReadError::Changed) }
+}
+
+/// The end of a walk on which nothing was distrusted.
+struct Trusted {
+    /// The last directory, and the name in it that is no link.
+    reached: (OwnedFd, OsString),
+    walk: Walk,
+}
+
+fn trusted(path: &Path, owner: Owner) -> Result<Trusted, ReadError> {
+    let mut walk = Walk::new(path, owner);
+    match walk.go() {
+        Ok(reached) if walk.distrusted.is_empty() => Ok(Trusted { reached, walk }),
+        Ok(_) => Err(ReadError::Untrusted(walk.distrusted)),
+        Err(errno) if walk.distrusted.is_empty() => Err(ReadError::Failed(errno)),
+        Err(errno) => Err(ReadError::Untrusted(walk.distrusted_and(errno))),
+    }
 }
 
 /// The way from `/` to a file, one component at a time.
@@ -238,7 +263,7 @@ impl Walk {
         // does not exist yet could still be put there by anybody.
         let is_sticky = is_kind(stat, SFlag::S_IFDIR) && bits & 0o1000 != 0;
         let is_excused = match self.owner {
-            Owner::Root => false,
+            Owner::Root | Owner::RootOr(_) => false,
             Owner::User(_) => is_sticky,
             Owner::Anybody => true,
         };
@@ -301,7 +326,7 @@ impl From<io::Error> for ReadError {
 impl fmt::Display for Distrust {
     /// The component and its flaw, for example `/srv/etc is writable by others (mode 0775)`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let component = self.component.display();
+        let component = escape::path(&self.component);
         match self.flaw {
             Flaw::OwnedBy(uid) => write!(f, "{component} belongs to user {uid}"),
             Flaw::WritableByOthers(mode) => write!(f, "{component} is writable by others (mode {mode:04o})"),

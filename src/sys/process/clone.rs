@@ -10,7 +10,6 @@ use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
 use std::ptr::{self, NonNull};
 
 use nix::errno::Errno;
-use nix::unistd::Pid;
 
 /// For the child side, which calls a few functions with small frames.
 const STACK_LEN: usize = 64 * 1024;
@@ -81,7 +80,7 @@ impl Stack {
         entry: Entry,
         argument: *mut c_void,
         birthplace: Birthplace<'_>,
-    ) -> Result<(Pid, OwnedFd), Errno> {
+    ) -> Result<(c_int, OwnedFd), Errno> {
         let mut flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD;
         if birthplace.is_namespace {
             flags |= libc::CLONE_NEWPID;
@@ -102,7 +101,7 @@ impl Stack {
         };
         // SAFETY: With CLONE_PIDFD the kernel has put a new descriptor there, which nobody else owns.
         let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
-        Ok((Pid::from_raw(pid), pidfd))
+        Ok((pid, pidfd))
     }
 
     /// The same by clone3(2), for what has no room in the flags of clone(2).

@@ -8,6 +8,7 @@
 
 mod child;
 mod clone;
+mod others;
 mod wait;
 
 use std::ffi::{CStr, CString, c_char};
@@ -18,7 +19,8 @@ use nix::errno::Errno;
 use nix::sched::CloneFlags;
 
 pub use clone::CAN_BE_BORN_IN_CGROUP;
-pub use wait::{Child, Ended, Stranger, peek_any, reap};
+pub use others::{all, group_of, is_zombie, session_of};
+pub use wait::{Child, Ended, Stranger, reap_strangers};
 
 use child::{Ids, Plan};
 use clone::{Birthplace, Stack};
@@ -192,23 +194,34 @@ impl Spawner {
             Place::NewNamespace => birthplace.is_namespace = true,
         }
         plan.cgroups = &cgroups;
-        let made = {
-            let _blocked = BlockedSignals::new();
+        let blocked = BlockedSignals::new();
+        let made = Child::make(|| {
             // SAFETY: `child::main` keeps to system calls and does not return, the plan outlives the call, which
             // ends when the child has left our memory, and every signal is blocked.
             unsafe { self.stack.clone(child::main, (&raw mut plan).cast(), birthplace) }
-        };
-        drop(visit);
-        let (pid, pidfd) = made.map_err(|errno| StepError { step: Step::Process, errno })?;
-        let child = Child::new(pid, pidfd);
+        });
+        drop((blocked, visit));
+        let child = made.map_err(|errno| StepError { step: Step::Process, errno })?;
         match plan.error {
             None => Ok(child),
             Some(error) => {
-                child.reap_failed();
+                child.reap();
                 Err(error)
             }
         }
     }
+}
+
+/// The nice value of this process: getpriority(2).
+pub fn own_nice() -> i32 {
+    // SAFETY: getpriority(2) takes plain numbers. For ourselves it does not fail, and -1 is a nice value.
+    unsafe { libc::getpriority(libc::PRIO_PROCESS, 0) }
+}
+
+/// How much this process is offered to the OOM killer (proc_pid_oom_score_adj(5)); 0 where /proc does not say.
+pub fn own_oom_score_adj() -> i32 {
+    let text = std::fs::read_to_string("/proc/self/oom_score_adj").unwrap_or_default();
+    text.trim().parse().unwrap_or(0)
 }
 
 fn null_ended(strings: &[CString]) -> Vec<*const c_char> {

@@ -3,16 +3,21 @@
 //! Its id stands for it and for nobody else as long as it is not reaped; so what is to be signalled is kept
 //! unreaped, and signals to processes that are not our children go through descriptors that stand for them.
 
+use std::collections::BTreeSet;
 use std::ffi::c_int;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use nix::errno::Errno;
-use nix::unistd::Pid;
+
+/// The ids of all children that a [`Child`] stands for. [`reap_strangers`] leaves them alone; so it is locked from
+/// before a child is made until it is in there.
+static OURS: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
 
 /// A child of ours that is not reaped.
 #[derive(Debug)]
 pub struct Child {
-    pid: Pid,
+    pid: i32,
     pidfd: OwnedFd,
 }
 
@@ -26,37 +31,48 @@ pub enum Ended {
 }
 
 impl Child {
-    pub(super) fn new(pid: Pid, pidfd: OwnedFd) -> Child {
-        Child { pid, pidfd }
+    /// Makes a child by a function that gives its id and descriptor.
+    pub(super) fn make(make: impl FnOnce() -> Result<(i32, OwnedFd), Errno>) -> Result<Child, Errno> {
+        let mut ours = ours();
+        let (pid, pidfd) = make()?;
+        ours.insert(pid);
+        Ok(Child { pid, pidfd })
     }
 
-    /// Its process id, which is that of its session and process group too.
-    pub fn pid(&self) -> Pid {
+    /// A child that was started elsewhere in this process, and is not reaped.
+    ///
+    /// # Errors
+    /// When nobody has this id, or there are no descriptors left.
+    pub fn adopt(pid: i32) -> Result<Child, Errno> {
+        Child::make(|| Stranger::open(pid).map(|Stranger(pidfd)| (pid, pidfd)))
+    }
+
+    /// Its process id. Of one that was made by a recipe it is the session's and the process group's too.
+    pub fn pid(&self) -> i32 {
         self.pid
     }
 
     /// Whether it has ended, and how; it stays unreaped.
     pub fn peek(&self) -> Option<Ended> {
-        let flags = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
-        let found = wait(libc::P_PIDFD, self.pidfd.as_raw_fd().cast_unsigned(), flags);
-        found.expect("our own child that is not reaped can be waited for").map(|(_, ended)| ended)
+        self.wait(libc::WEXITED | libc::WNOHANG | libc::WNOWAIT)
     }
 
-    /// Reaps it when it has ended; waits until then.
+    /// Reaps it, and waits for its end before that.
     pub fn reap(self) -> Ended {
-        let id = self.pidfd.as_raw_fd().cast_unsigned();
         loop {
-            match wait(libc::P_PIDFD, id, libc::WEXITED) {
-                Ok(Some((_, ended))) => return ended,
-                Ok(None) | Err(Errno::EINTR) => {}
-                Err(errno) => panic!("our own child cannot be waited for: {errno}"),
+            if let Some(ended) = self.wait(libc::WEXITED) {
+                return ended;
             }
         }
     }
 
-    /// Reaps what never became a command, and has ended already or is about to.
-    pub(super) fn reap_failed(self) {
-        self.reap();
+    fn wait(&self, flags: c_int) -> Option<Ended> {
+        match wait(libc::P_PIDFD, self.pidfd.as_raw_fd().cast_unsigned(), flags) {
+            Ok(found) => found.map(|(_, ended)| ended),
+            Err(Errno::ECHILD) => panic!("process {} was reaped by somebody else", self.pid),
+            // Interrupted: it will be asked again.
+            Err(_) => None,
+        }
     }
 
     /// Signals it: pidfd_send_signal(2). Nothing happens to one that has ended.
@@ -73,7 +89,14 @@ impl Child {
     /// When nobody in it may be signalled.
     pub fn signal_group(&self, number: c_int) -> Result<(), Errno> {
         // SAFETY: kill(2) takes plain numbers.
-        Errno::result(unsafe { libc::kill(-self.pid.as_raw(), number) }).map(drop)
+        Errno::result(unsafe { libc::kill(-self.pid, number) }).map(drop)
+    }
+}
+
+impl Drop for Child {
+    /// One that was not reaped becomes a stranger.
+    fn drop(&mut self) {
+        ours().remove(&self.pid);
     }
 }
 
@@ -110,15 +133,24 @@ impl Stranger {
     }
 }
 
-/// Some child that has ended, whoever started it; it stays unreaped.
-pub fn peek_any() -> Option<(i32, Ended)> {
-    wait(libc::P_ALL, 0, libc::WEXITED | libc::WNOHANG | libc::WNOWAIT).ok().flatten()
+/// Reaps every child that has ended and that no [`Child`] stands for: from before this program became this process,
+/// or orphans, where it is the first process of a container.
+///
+/// One of ours that has ended may hide those behind it; it is reaped soon, and then they are found.
+pub fn reap_strangers() {
+    let ours = ours();
+    while let Ok(Some((pid, _))) = wait(libc::P_ALL, 0, libc::WEXITED | libc::WNOHANG | libc::WNOWAIT) {
+        let is_reaped = !ours.contains(&pid)
+            && wait(libc::P_PID, pid.cast_unsigned(), libc::WEXITED | libc::WNOHANG).is_ok();
+        if !is_reaped {
+            break;
+        }
+    }
 }
 
-/// Reaps a child that has ended, by its id.
-pub fn reap(pid: i32) -> Option<Ended> {
-    let found = wait(libc::P_PID, pid.cast_unsigned(), libc::WEXITED | libc::WNOHANG).ok().flatten();
-    found.map(|(_, ended)| ended)
+fn ours() -> MutexGuard<'static, BTreeSet<i32>> {
+    // Nothing that could panic is done while it is locked, and a set of numbers is whole after every insertion.
+    OURS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn send(pidfd: &OwnedFd, number: c_int) -> Result<(), Errno> {

@@ -1,0 +1,27 @@
+//! Where results and messages go: standard output and standard error, coloured where that belongs. A reader that
+//! went away is no mistake.
+
+use std::io::{self, Write as _};
+
+use anstream::AutoStream;
+
+use super::Global;
+
+/// Prints a result to standard output; says whether anybody still reads there.
+pub fn print(text: &str, global: &Global) -> bool {
+    let written = AutoStream::new(io::stdout().lock(), choice(global)).write_all(text.as_bytes());
+    written.and_then(|()| io::stdout().lock().flush()).is_ok()
+}
+
+/// Says something to people on standard error.
+pub fn say(text: &str, global: &Global) {
+    let _ = AutoStream::new(io::stderr().lock(), choice(global)).write_all(text.as_bytes());
+}
+
+fn choice(global: &Global) -> anstream::ColorChoice {
+    match global.color {
+        clap::ColorChoice::Auto => anstream::ColorChoice::Auto,
+        clap::ColorChoice::Always => anstream::ColorChoice::Always,
+        clap::ColorChoice::Never => anstream::ColorChoice::Never,
+    }
+}

@@ -1,0 +1,189 @@
+//! What comes in: events, what an earlier life left, overflows and rescans, and what happens when there is no room.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::group::Gathered;
+use super::lane::{Holder, LaneId};
+use super::{Action, Change, DropReason, Engine, Entry, Lane, Lineage, PATHS_MAX, Report};
+use crate::event::{Cause, Event, EventMask, Origin};
+use crate::rule::{Edge, OnOverflow, RuleId};
+
+impl Engine {
+    /// Whether a change on one more path of this rule would be taken in; else the rule would owe a rescan. A walk that
+    /// hands in its findings waits for this, or it would have to be repeated again and again.
+    pub fn has_room(&self, rule: RuleId) -> bool {
+        let lane = self.lane_id(rule).and_then(|id| self.lanes.get(&id));
+        lane.is_some_and(|lane| self.has_room_in_all() && lane.has_room())
+    }
+
+    pub(super) fn on_event(&mut self, rule: RuleId, event: Event) {
+        let Some(id) = self.lane_id(rule) else { return };
+        self.touch(id);
+        let lane = self.lanes.get_mut(&id).expect("the lane of a rule exists");
+        let lineage = self.lineages.caused_by(event.cause.run);
+        if lane.rule.watch.ignore_self && lineage.contains(&lane.rule.name) {
+            return self.drop_event(id, event, DropReason::Itself);
+        }
+        let elsewhere = self.agenda.load.parts - lane.groups.len();
+        let parts_max = lane.rule.schedule.queue_limit.min(PATHS_MAX.saturating_sub(elsewhere));
+        let watch = &lane.rule.watch;
+        match lane.groups.gather(&watch.on, lane.rule.gather.debounce, event, self.now, parts_max) {
+            Gathered::Match(event) => self.on_match(id, event, lineage),
+            Gathered::Part => {}
+            Gathered::NoRoom(event) => self.owe_for(id, &event, 0),
+        }
+    }
+
+    /// An event that the rule asks for.
+    fn on_match(&mut self, id: LaneId, event: Event, lineage: Lineage) {
+        let has_room = self.has_room_in_all();
+        let lane = self.lanes.get_mut(&id).expect("the caller found it");
+        lane.counters.matched += 1;
+        let is_leading = lane.rule.gather.edge == Edge::Leading;
+        let by_path = (!lane.rule.gather.batch).then_some(event.path.as_path());
+        // A person who asks for a run gets one.
+        if is_leading && event.origin != Origin::Trigger && lane.leading.swallows(by_path, self.now) {
+            return self.drop_event(id, event, DropReason::Leading);
+        }
+        let fits = lane.is_waiting(&event.path) || has_room && lane.has_room();
+        if !fits {
+            return self.owe_for(id, &event, 1);
+        }
+        self.take_in(id, event, lineage);
+    }
+
+    /// An event waits from here on.
+    fn take_in(&mut self, id: LaneId, event: Event, lineage: Lineage) {
+        let now = self.now;
+        let lane = self.lanes.get_mut(&id).expect("the caller found it");
+        let path: Arc<Path> = Arc::from(event.path.as_path());
+        let running = match lane.held.get(&path) {
+            _ if lane.is_batch() => (!lane.running.is_empty()).then_some(lane.batch_streak),
+            Some(Holder::Run(run, index)) => {
+                self.flights.get(*run).map(|flight| flight.entries[*index].1.streak)
+            }
+            Some(Holder::Retry(_)) | None => None,
+        };
+        let streak = lane.streak(&event, running, now);
+        self.last.order += 1;
+        let mut entry = Entry::new(event, self.last.order, now, lineage);
+        entry.streak = streak;
+        if lane.slow_down(&mut entry, now) {
+            self.actions.push(Action::Report(Report::LoopSuspected { rule: Arc::clone(&lane.rule.name) }));
+        }
+        if lane.rule.gather.edge == Edge::Leading {
+            let elsewhere = self.agenda.load.windows - lane.leading.len();
+            let windows_max = lane.rule.schedule.queue_limit.min(PATHS_MAX.saturating_sub(elsewhere));
+            let by_path = (!lane.is_batch()).then_some(&path);
+            lane.leading.open(by_path, now + lane.rule.gather.debounce, windows_max);
+        }
+        let rule = Arc::clone(&lane.rule.name);
+        lane.put(Arc::clone(&path), entry);
+        self.changes.push(Change::Path { rule, path });
+    }
+
+    /// What waited when the last life ended runs as if it had just come, and is not skipped.
+    pub(super) fn on_restore(&mut self, rule: RuleId, events: Vec<Event>, owes_rescan: bool) {
+        let Some(id) = self.lane_id(rule) else { return };
+        for mut event in events {
+            // The run that caused it is not of this life.
+            event.cause = Cause { run: None, ..event.cause };
+            let has_room = self.agenda.load.paths < PATHS_MAX;
+            let lane = self.lanes.get_mut(&id).expect("the lane of a rule exists");
+            lane.counters.matched += 1;
+            if !lane.is_waiting(&event.path) && !has_room {
+                self.owe_for(id, &event, 1);
+                continue;
+            }
+            let path: Arc<Path> = Arc::from(event.path.as_path());
+            self.take_in(id, event, Lineage::default());
+            let lane = self.lanes.get_mut(&id).expect("the lane of a rule exists");
+            if let Some(entry) = lane.dirty.get_mut(&path) {
+                entry.is_accepted = true;
+            }
+            self.refresh(id);
+        }
+        if owes_rescan {
+            self.owe(id, 0);
+        }
+        self.touch(id);
+    }
+
+    /// Events of these rules may have been lost.
+    pub(super) fn on_overflow(&mut self, rules: &[RuleId]) {
+        for id in rules.iter().filter_map(|rule| self.lane_id(*rule)).collect::<Vec<_>>() {
+            let lane = self.lanes.get(&id).expect("the lane of a rule exists");
+            if lane.rule.watch.on_overflow == OnOverflow::Rescan {
+                self.owe(id, 0);
+            }
+        }
+    }
+
+    /// The walk that was asked for is over, and all that it found has come.
+    pub(super) fn on_rescan_done(&mut self, rule: RuleId) {
+        let Some(id) = self.lane_id(rule) else { return };
+        let lane = self.lanes.get_mut(&id).expect("the lane of a rule exists");
+        let Some(answered) = lane.rescan.under_way.take() else { return };
+        lane.counters.covered += answered;
+        self.changes.push(Change::Rule { rule: Arc::clone(&lane.rule.name) });
+        self.touch(id);
+    }
+
+    /// An event will not be answered.
+    fn drop_event(&mut self, id: LaneId, event: Event, reason: DropReason) {
+        let lane = self.lanes.get_mut(&id).expect("the caller found it");
+        lane.counters.count_dropped(reason, 1);
+        let rule = Arc::clone(&lane.rule.name);
+        self.actions.push(Action::Report(Report::Dropped { rule, path: Some(event.path), reason, count: 1 }));
+    }
+
+    /// There is no room for this event: a rescan that starts after it will answer it.
+    fn owe_for(&mut self, id: LaneId, event: &Event, count: u64) {
+        self.is_over |= self.agenda.load.paths >= PATHS_MAX;
+        self.owe(id, count);
+        let lane = self.lanes.get_mut(&id).expect("the caller found it");
+        if std::mem::replace(&mut lane.is_over, true) {
+            return;
+        }
+        let rule = Arc::clone(&lane.rule.name);
+        self.actions.push(Action::Report(Report::OverLimit { rule }));
+        if !lane.rule.watch.on.any.contains(EventMask::Q_OVERFLOW) {
+            return;
+        }
+        // The rule asks to be told. One such event for each time that the limit is passed stays within bounds.
+        let path = lane.rule.watch.paths.first().cloned().unwrap_or_default();
+        lane.counters.matched += 1;
+        let told = Event {
+            mask: EventMask::Q_OVERFLOW,
+            path,
+            old_path: None,
+            is_dir: false,
+            cause: Cause::default(),
+            time: event.time,
+            origin: Origin::Event,
+            object: None,
+        };
+        self.take_in(id, told, Lineage::default());
+    }
+
+    fn owe(&mut self, id: LaneId, events: u64) {
+        let lane = self.lanes.get_mut(&id).expect("the caller found it");
+        lane.rescan.owed_events += events;
+        if !std::mem::replace(&mut lane.rescan.is_owed, true) {
+            self.changes.push(Change::Rule { rule: Arc::clone(&lane.rule.name) });
+        }
+        self.touch(id);
+    }
+
+    fn has_room_in_all(&self) -> bool {
+        !self.is_over && self.agenda.load.paths < PATHS_MAX
+    }
+}
+
+impl Lane {
+    /// Whether one more path may wait.
+    fn has_room(&self) -> bool {
+        !self.is_over && self.waiting_paths() < self.rule.schedule.queue_limit
+    }
+}

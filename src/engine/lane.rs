@@ -1,0 +1,245 @@
+//! A lane: everything that the engine knows of one rule, by its name, across reloads.
+//!
+//! Here is what waits, and who has which path. How it gets there is in `gather.rs`, how it becomes a run in `take.rs`,
+//! what `on-busy` makes of it in `schedule.rs`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::dirty::{DirtySet, Stage};
+use super::group::Groups;
+use super::leading::LeadingWindows;
+use super::queue::TriggerQueue;
+use super::retry::{Refusal, Retries};
+use super::starts::Starts;
+use super::streak::Echoes;
+use super::window::Window;
+use super::{Counters, Entry, LastRun};
+use crate::event::RunId;
+use crate::moment::Moment;
+use crate::rule::{OnBusy, Rule, RuleId};
+
+/// A lane's number: never used twice in one life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct LaneId(pub u64);
+
+/// One rule at work.
+#[derive(Debug)]
+pub(super) struct Lane {
+    /// The rule as it is.
+    pub rule: Arc<Rule>,
+    /// Its present id; none once a reload has removed it: then its runs go on to their end, and nothing more.
+    pub id: Option<RuleId>,
+    /// What waits for its debounce, a slot or its path.
+    pub dirty: DirtySet,
+    /// Under `on-busy = "queue"`: the triggers that wait.
+    pub queue: TriggerQueue,
+    /// What waits for another try.
+    pub retries: Retries,
+    /// Parts of groups.
+    pub groups: Groups,
+    /// Under `edge = "leading"`: what is swallowed.
+    pub leading: LeadingWindows,
+    /// Under `batch`: whether more is gathered, and until when.
+    pub window: Window,
+    /// Who has which path.
+    pub held: BTreeMap<Arc<Path>, Holder>,
+    /// For `start-limit`.
+    pub starts: Starts,
+    /// Rescans owed and under way.
+    pub rescan: Rescan,
+    /// Runs that have just ended.
+    pub echoes: Echoes,
+    /// Its numbers.
+    pub counters: Counters,
+    /// How its last run ended.
+    pub last: Option<LastRun>,
+    /// Runs of its command that are alive, the oldest first.
+    pub running: BTreeSet<RunId>,
+    /// Runs of its `on-failure` that are alive, or wait for a slot of the daemon.
+    pub running_on_failure: usize,
+    /// Paths of the runs that are alive.
+    pub running_paths: usize,
+    /// Whether what arrives waits until it is resumed.
+    pub is_paused: bool,
+    /// Whether its `queue-limit` was passed, and not enough has gone since.
+    pub is_over: bool,
+    /// Paths that became due and of which `on-busy` has not said what becomes of them.
+    pub undecided: Vec<Arc<Path>>,
+    /// Under `batch`, the streak of its last run.
+    pub batch_streak: u32,
+    /// What stands for it among the engine's deadlines, turns and sums.
+    pub place: Place,
+}
+
+/// Who has a path: no run of it may start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Holder {
+    /// A run in flight; the path is this one among its paths.
+    Run(RunId, usize),
+    /// A retry that waits.
+    Retry(u64),
+}
+
+/// The rescans of one rule.
+#[derive(Debug, Default)]
+pub(super) struct Rescan {
+    /// Whether one is owed.
+    pub is_owed: bool,
+    /// Matched events that the one that is owed will answer.
+    pub owed_events: u64,
+    /// Matched events that the one under way answers; none: none is under way.
+    pub under_way: Option<u64>,
+    /// When the next comes by itself (`rescan`).
+    pub next: Option<Moment>,
+}
+
+/// What stands for a lane in the engine's own collections.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Place {
+    /// Its deadline.
+    pub deadline: Option<Moment>,
+    /// Its turn to start a run.
+    pub turn: Option<u64>,
+    /// What of it is in the sums.
+    pub load: Load,
+}
+
+/// What a lane holds in memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Load {
+    /// Paths that wait or run.
+    pub paths: usize,
+    /// Paths with parts of groups.
+    pub parts: usize,
+    /// Paths with leading windows.
+    pub windows: usize,
+}
+
+/// What a run is to be made of.
+#[derive(Debug)]
+pub(super) struct Taken {
+    /// Its paths.
+    pub entries: Vec<(Arc<Path>, Entry)>,
+    /// The number of the try.
+    pub attempt: u32,
+    /// Where the system has refused it before.
+    pub refusal: Option<Refusal>,
+}
+
+impl Rescan {
+    /// Whether a walk is to come, or under way.
+    pub(super) fn is_outstanding(&self) -> bool {
+        self.is_owed || self.under_way.is_some()
+    }
+
+    /// One that comes by itself is owed when it is time, and the time for the next counts from when nothing is
+    /// outstanding: walks that take long never follow each other without a pause.
+    pub(super) fn advance(&mut self, interval: Option<Duration>, now: Moment) {
+        if self.next.is_some_and(|next| next <= now) {
+            self.next = None;
+            self.is_owed = true;
+        }
+        if self.next.is_none() && !self.is_outstanding() {
+            self.next = interval.map(|interval| now + interval);
+        }
+    }
+}
+
+impl Lane {
+    /// A rule that has just appeared.
+    pub(super) fn new(rule: Arc<Rule>, id: RuleId) -> Lane {
+        Lane {
+            rule,
+            id: Some(id),
+            dirty: DirtySet::default(),
+            queue: TriggerQueue::default(),
+            retries: Retries::default(),
+            groups: Groups::default(),
+            leading: LeadingWindows::default(),
+            window: Window::default(),
+            held: BTreeMap::new(),
+            starts: Starts::default(),
+            rescan: Rescan::default(),
+            echoes: Echoes::default(),
+            counters: Counters::default(),
+            last: None,
+            running: BTreeSet::new(),
+            running_on_failure: 0,
+            running_paths: 0,
+            is_paused: false,
+            is_over: false,
+            undecided: Vec::new(),
+            batch_streak: 0,
+            place: Place::default(),
+        }
+    }
+
+    /// Whether every trigger is to have its own run.
+    pub(super) fn is_queueing(&self) -> bool {
+        self.rule.schedule.on_busy == OnBusy::Queue
+    }
+
+    /// Whether all paths that wait go into one run.
+    pub(super) fn is_batch(&self) -> bool {
+        self.rule.gather.batch
+    }
+
+    /// Whether every slot of the rule is taken.
+    pub(super) fn is_full(&self) -> bool {
+        let slots = self.rule.schedule.concurrency.map_or(usize::MAX, |slots| slots.get() as usize);
+        self.running.len() >= slots
+    }
+
+    /// How many paths wait for a run.
+    pub(super) fn waiting_paths(&self) -> usize {
+        self.dirty.len() + self.queue.len() + self.retries.len()
+    }
+
+    /// Everything that waits for a run.
+    pub(super) fn waiting(&self) -> impl Iterator<Item = &Entry> {
+        self.dirty.iter().chain(self.queue.iter()).chain(self.retries.iter())
+    }
+
+    /// How many matched events wait, for a run or for a rescan.
+    pub(super) fn waiting_events(&self) -> u64 {
+        let for_a_rescan = self.rescan.owed_events + self.rescan.under_way.unwrap_or(0);
+        self.waiting().map(|entry| entry.count).sum::<u64>() + for_a_rescan
+    }
+
+    /// The run because of which a path that is due cannot run.
+    pub(super) fn blocking_run(&self, path: &Path) -> Option<RunId> {
+        match self.held.get(path) {
+            Some(Holder::Run(run, _)) if self.dirty.stage(path) == Some(Stage::Blocked) => Some(*run),
+            _ => None,
+        }
+    }
+
+    /// Whether a batch that has just become due finds every slot taken.
+    pub(super) fn is_batch_waiting_for_a_slot(&self) -> bool {
+        let newest = self.dirty.ready().next_back().and_then(|path| self.dirty.get(path));
+        let is_new = newest.is_some_and(|entry| entry.order > self.window.rest_until);
+        is_new && self.is_batch() && self.is_full()
+    }
+
+    /// What waits by now is let through, whatever `on-busy` says.
+    pub(super) fn accept_all(&mut self) {
+        self.dirty.iter_mut().for_each(|entry| entry.is_accepted = true);
+    }
+
+    /// Notices when half of `queue-limit` is free again.
+    pub(super) fn notice_room(&mut self) {
+        self.is_over &= self.waiting_paths() > self.rule.schedule.queue_limit / 2;
+    }
+
+    /// What it holds in memory.
+    pub(super) fn load(&self) -> Load {
+        Load {
+            paths: self.waiting_paths() + self.running_paths,
+            parts: self.groups.len(),
+            windows: self.leading.len(),
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! One run that has started: its processes, its output, how far its end has come.
+//!
+//! ```text
+//!           main process ends            tree gone, or not asked for; output read or given up
+//!  Running ───────────────────► Ending ──────────────────────────────────────────────────────► (Exited)
+//!     │ stop asked, killed         │ leftover = "kill": asked, then killed by ourselves
+//!     ▼                            ▼
+//!  goes on being Running        killed and not gone after a second: Unkillable is said once, it stays
+//! ```
+
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::capture::Capture;
+use super::hold::Hold;
+use super::notice::Stream;
+use crate::engine::{Exit, StopSignal};
+use crate::event::RunId;
+use crate::moment::Moment;
+use crate::rule::{Leftover, Rule};
+use crate::sys::process::{Child, Ended};
+
+/// How long output is waited for after the main process has ended: somebody else may hold the pipe open.
+const OUTPUT_WAIT: Duration = Duration::from_secs(1);
+
+/// How long the kernel may take to end what was killed before it is said that it does not.
+const KILL_WAIT: Duration = Duration::from_secs(1);
+
+/// How often a tree that is to go is looked at.
+const LOOK_INTERVAL: Duration = Duration::from_millis(10);
+
+/// The same when it did not go in time.
+const UNKILLABLE_LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// A run that has started.
+#[derive(Debug)]
+pub struct Task {
+    /// Which.
+    pub run: RunId,
+    /// Its rule, as it was when the run was decided.
+    pub rule: Arc<Rule>,
+    /// Its output, where it goes into the log.
+    pub capture: Option<Box<Capture>>,
+    /// Our ends of its pipes, until they end.
+    out: Option<OwnedFd>,
+    err: Option<OwnedFd>,
+    main: Main,
+    hold: Hold,
+    stop: Stop,
+}
+
+#[derive(Debug)]
+enum Main {
+    Running(Child),
+    Ended {
+        exit: Exit,
+        since: Moment,
+        /// Kept unreaped while its id is needed to reach the rest of the run.
+        zombie: Option<Child>,
+    },
+}
+
+/// How far a stop has come.
+#[derive(Clone, Copy, Debug)]
+enum Stop {
+    No,
+    /// Asked by the engine, which will have it killed when it takes too long; or by ourselves, who kill it then.
+    Asked {
+        kill_at: Option<Moment>,
+    },
+    Killed {
+        since: Moment,
+        is_said: bool,
+    },
+}
+
+/// What there is to do for a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Wait, for readiness or until this moment.
+    Wait(Moment),
+    /// Say that it is unkillable, and wait.
+    SayUnkillable {
+        /// Until this moment.
+        look_at: Moment,
+    },
+    /// It is over.
+    Finish(Exit),
+}
+
+impl Task {
+    /// A task of a main process that has just started.
+    pub fn new(run: RunId, rule: Arc<Rule>, main: Child, hold: Hold) -> Task {
+        Task {
+            run,
+            rule,
+            capture: None,
+            out: None,
+            err: None,
+            main: Main::Running(main),
+            hold,
+            stop: Stop::No,
+        }
+    }
+
+    /// Has its output read from our ends of two pipes.
+    pub fn read_from(&mut self, out: OwnedFd, err: OwnedFd) {
+        self.capture = Some(Box::default());
+        (self.out, self.err) = (Some(out), Some(err));
+    }
+
+    /// Ends a run that nobody will hear of again.
+    pub fn abandon(self) {
+        if let Some(main) = self.main() {
+            self.hold.kill_all(main);
+        }
+        if let Main::Running(main) = self.main {
+            main.reap();
+        }
+    }
+
+    /// The main process, as long as it is not reaped.
+    pub fn main(&self) -> Option<&Child> {
+        match &self.main {
+            Main::Running(child) => Some(child),
+            Main::Ended { zombie, .. } => zombie.as_ref(),
+        }
+    }
+
+    /// Whether the main process has not been seen to end.
+    pub fn is_running(&self) -> bool {
+        matches!(self.main, Main::Running(_))
+    }
+
+    /// Our ends of its pipes that have not ended.
+    pub fn pipes(&self) -> impl Iterator<Item = (Stream, BorrowedFd<'_>)> {
+        let pipes = [(Stream::Out, &self.out), (Stream::Err, &self.err)];
+        pipes.into_iter().filter_map(|(stream, pipe)| Some((stream, pipe.as_ref()?.as_fd())))
+    }
+
+    /// Our end of a pipe.
+    pub fn pipe(&mut self, stream: Stream) -> &mut Option<OwnedFd> {
+        match stream {
+            Stream::Out => &mut self.out,
+            Stream::Err => &mut self.err,
+        }
+    }
+
+    /// Signals the processes of the run.
+    pub fn signal(&mut self, now: Moment, signal: StopSignal) {
+        match signal {
+            StopSignal::Ask(number) => self.ask(number, None),
+            StopSignal::Kill => self.kill(now),
+        }
+    }
+
+    /// Looks whether the main process has ended.
+    pub fn look_at_main(&mut self, now: Moment) {
+        let Main::Running(child) = &self.main else { return };
+        let Some(ended) = child.peek() else { return };
+        let ended = Main::Ended { exit: ended.into(), since: now, zombie: None };
+        if let Main::Running(child) = std::mem::replace(&mut self.main, ended)
+            && let Main::Ended { zombie, .. } = &mut self.main
+        {
+            *zombie = Some(child);
+        }
+        if matches!(self.stop, Stop::No) && self.rule.ending.leftover == Leftover::Kill && !self.is_empty() {
+            let kill_at = Some(now + self.rule.ending.kill_after);
+            self.ask(self.rule.ending.stop_signal, kill_at);
+        }
+    }
+
+    /// What there is to do for a run whose main process has ended.
+    pub fn step(&mut self, now: Moment) -> Step {
+        let Main::Ended { exit, since, .. } = self.main else {
+            unreachable!("a run is ending when its main process has ended")
+        };
+        let is_stopping = !matches!(self.stop, Stop::No);
+        if is_stopping && !self.is_empty() {
+            return self.wait_for_tree(now);
+        }
+        self.reap();
+        let is_read = self.out.is_none() && self.err.is_none();
+        let given_up_at = since + OUTPUT_WAIT;
+        if is_read || now >= given_up_at { Step::Finish(exit) } else { Step::Wait(given_up_at) }
+    }
+
+    fn wait_for_tree(&mut self, now: Moment) -> Step {
+        if let Stop::Asked { kill_at: Some(kill_at) } = self.stop
+            && now >= kill_at
+        {
+            self.kill(now);
+        }
+        let Stop::Killed { since, is_said } = self.stop else {
+            return Step::Wait(now + LOOK_INTERVAL);
+        };
+        // Whoever joined in the meantime.
+        self.kill(now);
+        if now.since(since) < KILL_WAIT {
+            return Step::Wait(now + LOOK_INTERVAL);
+        }
+        let look_at = now + UNKILLABLE_LOOK_INTERVAL;
+        self.stop = Stop::Killed { since, is_said: true };
+        if is_said { Step::Wait(look_at) } else { Step::SayUnkillable { look_at } }
+    }
+
+    fn ask(&mut self, number: i32, kill_at: Option<Moment>) {
+        if let Some(main) = self.main() {
+            self.hold.signal_all(main, number);
+            // A stopped process does not see the signal before it goes on.
+            self.hold.signal_all(main, libc::SIGCONT);
+        }
+        if matches!(self.stop, Stop::No | Stop::Asked { .. }) {
+            self.stop = Stop::Asked { kill_at };
+        }
+    }
+
+    fn kill(&mut self, now: Moment) {
+        if let Some(main) = self.main() {
+            self.hold.kill_all(main);
+        }
+        if !matches!(self.stop, Stop::Killed { .. }) {
+            self.stop = Stop::Killed { since: now, is_said: false };
+        }
+    }
+
+    /// Whether nobody is left but the main process.
+    fn is_empty(&self) -> bool {
+        self.main().is_none_or(|main| self.hold.is_empty(main))
+    }
+
+    fn reap(&mut self) {
+        if let Main::Ended { zombie, .. } = &mut self.main
+            && let Some(child) = zombie.take()
+        {
+            child.reap();
+        }
+    }
+}
+
+impl From<Ended> for Exit {
+    fn from(ended: Ended) -> Exit {
+        match ended {
+            Ended::Code(code) => Exit::Code(code),
+            Ended::Signal(number) => Exit::Signal(number),
+        }
+    }
+}
