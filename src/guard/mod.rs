@@ -84,8 +84,8 @@ const STOOD_WELL: Duration = Duration::from_secs(60);
 /// Sources of the guard's own poller.
 const SOCKET: u64 = 0;
 const NAMES: u64 = 1;
-const MOUNTS: u64 = 2;
-const LEAVING: u64 = 3;
+const LEAVING: u64 = 2;
+const BELL: u64 = 3;
 
 const READING: Interest = Interest { is_reading: true, is_writing: false };
 
@@ -125,6 +125,8 @@ pub struct Guard {
 struct Outside {
     names: NameWatcher,
     mountinfo: Mountinfo,
+    /// Only to be woken by: see [`Mountinfo::has_changed`].
+    bell: Mountinfo,
 }
 
 impl Guard {
@@ -226,9 +228,13 @@ impl Guard {
             match source.token {
                 SOCKET => self.hear(now, notices),
                 NAMES => self.names_changed(notices),
-                MOUNTS => self.refresh_all(notices),
-                _ => self.reap(notices),
+                LEAVING => self.reap(notices),
+                _ => {}
             }
+        }
+        let mountinfo = self.outside.as_ref().map(|outside| outside.mountinfo.has_changed());
+        if matches!(mountinfo, Some(Ok(true))) {
+            self.refresh_all(notices);
         }
         self.dismiss_idle();
     }
@@ -318,9 +324,10 @@ impl Guard {
 
     fn look_outside(&mut self) -> io::Result<()> {
         if self.outside.is_none() {
-            let outside = Outside { names: NameWatcher::new()?, mountinfo: Mountinfo::open()? };
+            let (mountinfo, bell) = (Mountinfo::open()?, Mountinfo::open()?);
+            let outside = Outside { names: NameWatcher::new()?, mountinfo, bell };
             self.poller.add(outside.names.as_fd(), NAMES, READING)?;
-            self.poller.add(outside.mountinfo.as_fd(), MOUNTS, Interest::default())?;
+            self.poller.add(outside.bell.as_fd(), BELL, Interest::default())?;
             self.outside = Some(outside);
         }
         Ok(())
