@@ -364,6 +364,185 @@ fn what_may_not_be_guarded_is_not() {
     watchdog.assert_silent();
 }
 
+/// Somebody who waits when something happens to daemon and guard.
+const OPENERS: usize = 50;
+
+/// What happens: to whom, by which signal, and whether openers are then answered by the default or by the kernel.
+const BLOWS: &[(&str, Signal, &[Victim], Fate)] = &[
+    ("kill the daemon", Signal::SIGKILL, &[Victim::Daemon], Fate::Default),
+    ("kill the guard", Signal::SIGKILL, &[Victim::Guard], Fate::LetThrough),
+    ("kill both", Signal::SIGKILL, &[Victim::Guard, Victim::Daemon], Fate::LetThrough),
+    ("stop the daemon", Signal::SIGSTOP, &[Victim::Daemon], Fate::Default),
+    ("stop the guard", Signal::SIGSTOP, &[Victim::Guard], Fate::LetThrough),
+    ("stop both", Signal::SIGSTOP, &[Victim::Daemon, Victim::Guard], Fate::LetThrough),
+];
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Victim {
+    Daemon,
+    Guard,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    /// `verdict-default`, which is `deny` here.
+    Default,
+    /// The kernel lets everybody through.
+    LetThrough,
+}
+
+/// How often each blow falls; FACRON_GUARD_ROUNDS=50 for the whole proof.
+#[expect(clippy::disallowed_methods, reason = "the environment is the test's own border")]
+fn rounds() -> u32 {
+    std::env::var("FACRON_GUARD_ROUNDS").map_or(1, |rounds| rounds.parse().expect("a number"))
+}
+
+#[test]
+fn whatever_happens_to_daemon_and_guard_nobody_waits_longer_than_the_limit_and_five_seconds() {
+    const LIMIT: Duration = Duration::from_millis(1500);
+    let (ground, watchdog) =
+        begin!("whatever_happens_to_daemon_and_guard_nobody_waits_longer_than_the_limit_and_five_seconds");
+    let files: Vec<PathBuf> = (0..OPENERS).map(|index| ground.file(&format!("file-{index}"))).collect();
+    let keys = "verdict = \"command\"\ntimeout = \"1500ms\"\nverdict-default = \"deny\"\n";
+    for round in 0..rounds() {
+        for (blow, signal, victims, fate) in BLOWS {
+            let warden = Warden::start(&ground, &ground.rule(keys), None);
+            // Half of them have been asked about when it happens; the others come after it.
+            let (early, late) = files.split_at(OPENERS / 2);
+            let early: Vec<Opener> = early.iter().map(|file| Opener::start(file)).collect();
+            wait_until(|| warden.count("asked r ") == early.len(), || warden.log());
+            for victim in *victims {
+                let pid = if *victim == Victim::Daemon { warden.pid() } else { warden.guard() };
+                kill(Pid::from_raw(pid), *signal).expect("it lives");
+            }
+            let late: Vec<Opener> = late.iter().map(|file| Opener::start(file)).collect();
+            for (index, opener) in early.into_iter().chain(late).enumerate() {
+                let opened = opener.wait();
+                let about = format!("round {round}, {blow}, opener {index}: {opened:?}");
+                assert!(opened.took < LIMIT + Duration::from_secs(5), "{about}");
+                let is_early = index < OPENERS / 2;
+                if is_early && opened.took < LIMIT {
+                    assert_eq!(opened.is_allowed, *fate == Fate::LetThrough, "{about}");
+                }
+            }
+            drop(warden);
+        }
+    }
+    drop(watchdog);
+}
+
+#[test]
+fn a_guard_that_was_killed_is_started_again() {
+    let (ground, watchdog) = begin!("a_guard_that_was_killed_is_started_again");
+    let secret = ground.file("secret");
+    let decide = ground.place.script("decide", DECIDE);
+    let warden = Warden::start(&ground, &ground.rule(COMMAND), Some(&decide));
+    for round in 1..=2 {
+        kill(Pid::from_raw(warden.guard()), Signal::SIGKILL).expect("it lives");
+        wait_until(|| warden.count("degraded r the guard is gone") == round, || warden.log());
+        assert!(open(&secret).is_allowed, "nobody guards at this moment");
+        wait_until(|| warden.count("armed r") == round + 1, || warden.log());
+        assert_denied(&open(&secret), "Operation not permitted");
+    }
+    assert_eq!(warden.count("warned guard: process"), 2, "{}", warden.log());
+    watchdog.assert_silent();
+}
+
+#[test]
+fn a_guard_without_descriptors_answers_by_default_and_goes_on() {
+    let (ground, watchdog) = begin!("a_guard_without_descriptors_answers_by_default_and_goes_on");
+    let files: Vec<PathBuf> = (0..40).map(|index| ground.file(&format!("file-{index}"))).collect();
+    let gate = ground.place.path("gate");
+    let text = format!("#!/bin/sh\nwhile [ ! -e {} ]; do sleep 0.01; done\nexit 1\n", gate.display());
+    let decide = ground.place.script("decide", &text);
+    let warden = Warden::start(&ground, &ground.rule(&COMMAND.replace("500ms", "30s")), Some(&decide));
+    let limit = rlimit(warden.guard(), 24);
+    let openers: Vec<Opener> = files.iter().map(|file| Opener::start(file)).collect();
+    // Some wait for the gate; for the others there is no descriptor, and the default is `allow`.
+    wait_until(|| warden.count("overdue r") >= 20, || warden.log());
+    fs::write(&gate, "").expect("the gate opens");
+    let opened: Vec<Opened> = openers.into_iter().map(Opener::wait).collect();
+    let allowed = opened.iter().filter(|opened| opened.is_allowed).count();
+    assert!((20..40).contains(&allowed), "{allowed} of 40 got the default: {}", warden.log());
+    rlimit(warden.guard(), limit);
+    assert_denied(&open(&files[0]), "Operation not permitted");
+    drop(watchdog);
+}
+
+#[test]
+fn a_daemon_without_descriptors_leaves_the_answer_to_the_guard() {
+    let (ground, watchdog) = begin!("a_daemon_without_descriptors_leaves_the_answer_to_the_guard");
+    let secret = ground.file("secret");
+    let decide = ground.place.script("decide", DECIDE);
+    let keys = format!("{COMMAND}verdict-default = \"deny\"");
+    let warden = Warden::start(&ground, &ground.rule(&keys), Some(&decide));
+    let public = ground.file("public");
+    let limit = rlimit(warden.pid(), 3);
+    let denied = open(&public);
+    assert!(!denied.is_allowed && denied.took >= Duration::from_millis(500), "{denied:?}");
+    warden.wait_for("cannot ask");
+    rlimit(warden.pid(), limit);
+    assert!(open(&public).is_allowed && !open(&secret).is_allowed);
+    watchdog.assert_silent();
+}
+
+#[test]
+fn many_openers_at_once_are_all_answered() {
+    let (ground, watchdog) = begin!("many_openers_at_once_are_all_answered");
+    let file = ground.file("file");
+    let decide = ground.place.script("decide", DECIDE);
+    let warden = Warden::start(&ground, &ground.rule(COMMAND), Some(&decide));
+    let text = format!("for i in $(seq 300); do : < {}; done", file.display());
+    let many = || Opener::run(&["sh".as_ref(), "-c".as_ref(), text.as_ref()]);
+    let openers: Vec<Opener> = (0..8).map(|_| many()).collect();
+    assert!(openers.into_iter().all(|opener| opener.wait().is_allowed));
+    assert!(warden.count("asked r ") <= 2400 && warden.count("overdue") == 0);
+    watchdog.assert_silent();
+}
+
+#[test]
+fn the_guard_holds_nothing_that_it_does_not_need() {
+    let (ground, watchdog) = begin!("the_guard_holds_nothing_that_it_does_not_need");
+    ground.file("file");
+    let warden = Warden::start(&ground, &ground.rule(COMMAND), None);
+    let targets = |pid: i32| {
+        let read = fs::read_dir(format!("/proc/{pid}/fd")).expect("it lives");
+        let links = read.map(|entry| fs::read_link(entry.expect("it lives").path()));
+        let mut links: Vec<String> =
+            links.filter_map(|link| Some(link.ok()?.to_string_lossy().into_owned())).collect();
+        links.sort();
+        links
+    };
+    let guard = targets(warden.guard());
+    let count = |what: &str| guard.iter().filter(|target| target.starts_with(what)).count();
+    assert_eq!(count("anon_inode:[fanotify]"), 1, "{guard:?}");
+    assert_eq!(
+        (count("/dev/null"), count("anon_inode:[eventpoll]"), count("socket:")),
+        (2, 1, 2),
+        "{guard:?}"
+    );
+    assert_eq!(guard.len(), 6, "{guard:?}");
+    let daemon = targets(warden.pid());
+    assert!(!daemon.iter().any(|target| target.contains("fanotify")), "{daemon:?}");
+    let status = fs::read_to_string(format!("/proc/{}/status", warden.guard())).expect("it lives");
+    let locked = status.lines().find_map(|line| line.strip_prefix("VmLck:")).expect("it is told");
+    assert_ne!(locked.trim(), "0 kB", "its memory is locked");
+    watchdog.assert_silent();
+}
+
+/// Sets the limit of open descriptors of a process; gives the one before.
+fn rlimit(pid: i32, limit: u64) -> u64 {
+    let run = |arguments: &[String]| {
+        let output = std::process::Command::new("prlimit").args(arguments).output().expect("prlimit(1)");
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).expect("UTF-8")
+    };
+    let pid = format!("--pid={pid}");
+    let before = run(&[pid.clone(), "--nofile".into(), "--output=SOFT".into(), "--noheadings".into()]);
+    run(&[pid, format!("--nofile={limit}:")]);
+    before.trim().parse().expect("a number")
+}
+
 fn assert_denied(opened: &Opened, error: &str) {
     assert!(!opened.is_allowed && opened.error.contains(error), "{opened:?}");
 }

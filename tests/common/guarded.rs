@@ -71,6 +71,11 @@ impl Warden {
     }
 
     pub fn launch(ground: &Ground, rules: &str, decide: Option<&Path>) -> Warden {
+        Warden::launch_with(ground, rules, decide, Path::new(env!("CARGO_BIN_EXE_facron")))
+    }
+
+    /// With this program as the guard.
+    pub fn launch_with(ground: &Ground, rules: &str, decide: Option<&Path>, guard: &Path) -> Warden {
         let file = ground.place.file("rules.toml", rules);
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let log = ground.place.path(format!("warden-{}", COUNT.fetch_add(1, Ordering::Relaxed)));
@@ -78,7 +83,7 @@ impl Warden {
         let program = std::env::current_exe().expect("a test knows its program");
         let mut command = Command::new(program);
         command.args(["--exact", "warden", "--ignored", "--nocapture", "--test-threads=1"]);
-        command.env("FACRON_TEST_RULES", file).stdin(Stdio::piped());
+        command.env("FACRON_TEST_RULES", file).env("FACRON_TEST_GUARD", guard).stdin(Stdio::piped());
         if let Some(decide) = decide {
             command.env("FACRON_TEST_DECIDE", decide);
         }
@@ -256,8 +261,8 @@ impl Watchdog {
         let end = Instant::now() + Duration::from_secs(5);
         let mut buffer = [0; 1024];
         while Instant::now() < end {
-            std::thread::sleep(Duration::from_millis(5));
             for opening in group.read(&mut buffer).expect("it can be read").into_iter().flatten() {
+                std::thread::sleep(Duration::from_millis(5));
                 let answer = Answer { is_allowed: true, errno: libc::EPERM, is_audited: false };
                 group.answer(opening.file.as_fd(), answer).expect("it is asked");
             }

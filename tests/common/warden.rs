@@ -32,14 +32,16 @@ struct Warden {
     guard_pid: Option<i32>,
 }
 
-/// Guards the rules of $FACRON_TEST_RULES until standard input ends.
+/// Guards the rules of $FACRON_TEST_RULES until standard input ends, by facron or by the program of
+/// $FACRON_TEST_GUARD.
 #[expect(clippy::disallowed_methods, reason = "the environment is the test's own border")]
 pub fn play() {
     let Some(rules) = std::env::var_os("FACRON_TEST_RULES") else { return };
     let decide = std::env::var_os("FACRON_TEST_DECIDE");
     let decide = decide.map(|decide| CString::new(decide.as_bytes()).expect("no NUL"));
     nix::sys::prctl::set_child_subreaper(true).expect("everybody may adopt");
-    let program = CString::new(env!("CARGO_BIN_EXE_facron")).expect("no NUL");
+    let program = std::env::var_os("FACRON_TEST_GUARD").unwrap_or(env!("CARGO_BIN_EXE_facron").into());
+    let program = CString::new(program.as_bytes()).expect("no NUL");
     let mut warden = Warden {
         guard: Guard::new(program).expect("descriptors"),
         poller: Poller::new().expect("a descriptor"),
@@ -125,7 +127,7 @@ impl Warden {
 
     fn ask(&mut self, question: QuestionId, path: &std::path::Path) {
         let Some(decide) = &self.decide else { return };
-        let null = pipes::null().expect("a descriptor");
+        let Ok(null) = pipes::null() else { return say("cannot ask: no descriptor") };
         let path = CString::new(path.as_os_str().as_bytes()).expect("no NUL");
         let arguments = [decide.clone(), path];
         let environment = [c"PATH=/usr/bin:/bin".to_owned()];
