@@ -134,7 +134,7 @@ fn status_is_a_table_an_object_and_metrics() {
     assert!(text(&output.stdout).contains("\u{1b}[1;31mover-limit\u{1b}[0m"));
     let output = daemon.facron(&["status", "--format", "openmetrics"]);
     assert!(text(&output.stdout).ends_with("# EOF\n"));
-    let output = daemon.facron(&["status", "--names"]);
+    let output = daemon.facron(&["__rules"]);
     assert_eq!(text(&output.stdout), "a\na\n");
     assert_eq!(daemon.facron(&["status", "--follow", "--format", "openmetrics"]).status.code(), Some(2));
 }

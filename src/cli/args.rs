@@ -49,6 +49,9 @@ pub enum Command {
     /// Answer permission events: started by the daemon alone
     #[command(name = "__guard", hide = true)]
     Guard(guard::Args),
+    /// Print the names of the daemon's rules, for completion
+    #[command(name = super::rule_names::SUBCOMMAND, hide = true)]
+    RuleNames(super::rule_names::Args),
     /// Tell a desktop; started by the daemon
     #[cfg(feature = "desktop")]
     #[command(name = crate::desktop::SUBCOMMAND, hide = true)]

@@ -24,6 +24,9 @@ pub struct Args {
     /// Which daemon the tables were written for
     #[arg(long, value_name = "DAEMON", default_value = "facron")]
     from: From,
+    /// Whose tables of incron these are [default: the user a file in /var/spool/incron is named after, else root's]
+    #[arg(long, value_name = "NAME")]
+    user: Option<String>,
     /// Write the rules to this file, which must not exist [default: standard output]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -50,13 +53,15 @@ pub struct Args {
 enum From {
     /// facron.conf of classic facron 1.x
     Facron,
+    /// Tables of incron 0.5
+    Incron,
 }
 
 /// Carries it out.
 pub fn run(args: &Args, _global: &Global) -> ExitStatus {
     match carry_out(args) {
-        Ok(import) if import.is_faithful() => ExitStatus::Ok,
-        Ok(_) => ExitStatus::Failed,
+        Ok(true) => ExitStatus::Ok,
+        Ok(false) => ExitStatus::Failed,
         Err(message) => {
             say(&format!("facron import: {}\n", escape::line(&message)));
             ExitStatus::Usage
@@ -64,9 +69,11 @@ pub fn run(args: &Args, _global: &Global) -> ExitStatus {
     }
 }
 
+/// Whether every line was translated as it was.
+///
 /// # Errors
 /// What kept the rules from being written, as a sentence.
-fn carry_out(args: &Args) -> Result<Import, String> {
+fn carry_out(args: &Args) -> Result<bool, String> {
     let tables = tables::read(args)?;
     let options = Options { debounce: args.debounce, timeout: args.timeout, concurrency: args.concurrency };
     let import = import::import(&tables.tables, &options, &machine::Machine);
@@ -85,7 +92,7 @@ fn carry_out(args: &Args) -> Result<Import, String> {
     }
     let destination = args.output.as_ref().map(|path| escape::path(path));
     say(&format!("facron import: {}", import::summary(&import, destination.as_deref())));
-    Ok(import)
+    Ok(import.is_faithful() && !tables.has_lost)
 }
 
 /// One finding for people and editors: `file:line: warning[I025]: message`.
@@ -131,6 +138,7 @@ impl From {
     fn dialect(self) -> Dialect {
         match self {
             From::Facron => Dialect::Facron,
+            From::Incron => Dialect::Incron,
         }
     }
 }

@@ -13,6 +13,7 @@ pub mod import;
 pub mod notify;
 pub mod output;
 pub mod rule_files;
+pub mod rule_names;
 pub mod run;
 pub mod schema;
 pub mod status;
@@ -55,6 +56,7 @@ pub fn run(cli: &Cli) -> ExitStatus {
         Command::Schema(args) => schema::run(args, &cli.global),
         Command::Completions(args) => completions::run(args, &cli.global),
         Command::Guard(args) => guard::run(args, &cli.global),
+        Command::RuleNames(args) => rule_names::run(args, &cli.global),
         #[cfg(feature = "desktop")]
         Command::Notify(args) => notify::run(args, &cli.global),
     }

@@ -9,7 +9,6 @@ use super::output::{print, say};
 use super::rule_files::RuleFiles;
 use super::{ExitStatus, Global, control, directories};
 use crate::control::{CallError, Caller, Response, Status, Verb};
-use crate::escape;
 use crate::sys::clock;
 
 /// Its arguments.
@@ -23,11 +22,8 @@ pub struct Args {
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     format: Format,
     /// Go on with each decision as it is taken, a line each
-    #[arg(long, conflicts_with = "names")]
+    #[arg(long)]
     follow: bool,
-    /// Only the names of the rules, for completion; silent without a daemon
-    #[arg(long, hide = true)]
-    names: bool,
 }
 
 /// How the status is written.
@@ -43,9 +39,6 @@ enum Format {
 
 /// Carries it out.
 pub fn run(args: &Args, global: &Global) -> ExitStatus {
-    if args.names {
-        return names(args, global);
-    }
     if args.follow && args.format == Format::Openmetrics {
         say("facron status: --follow has no --format openmetrics\n", global);
         return ExitStatus::Usage;
@@ -116,17 +109,6 @@ fn followed(answer: &Response, format: Format) -> String {
 fn json(value: &serde_json::Result<serde_json::Value>) -> String {
     let value = value.as_ref().expect("everything that the daemon says has a form in JSON");
     format!("{value}\n")
-}
-
-fn names(args: &Args, global: &Global) -> ExitStatus {
-    let verb = Verb::Status { rule: None, follow: false };
-    let status = directories::of_running_daemon(&args.rule_files)
-        .ok()
-        .and_then(|runtime_dir| Caller::ask(&runtime_dir, &verb).ok()?.answer().ok()?);
-    let Some(Response::Status(status)) = status else { return ExitStatus::Failed };
-    let names: String = status.rules.iter().map(|rule| format!("{}\n", escape::line(&rule.name))).collect();
-    print(&names, global);
-    ExitStatus::Ok
 }
 
 #[cfg(test)]

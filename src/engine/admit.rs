@@ -25,7 +25,7 @@ impl Engine {
         if lane.rule.watch.ignore_self && lineage.contains(&lane.rule.name) {
             return self.drop_event(id, event, DropReason::Itself);
         }
-        let elsewhere = self.agenda.load.parts - lane.groups.len();
+        let elsewhere = self.agenda.load.parts - lane.place.load.parts;
         let parts_max = lane.rule.schedule.queue_limit.min(PATHS_MAX.saturating_sub(elsewhere));
         let watch = &lane.rule.watch;
         match lane.groups.gather(&watch.on, lane.rule.gather.debounce, event, self.now, parts_max) {
@@ -73,7 +73,7 @@ impl Engine {
             self.actions.push(Action::Report(Report::LoopSuspected { rule: Arc::clone(&lane.rule.name) }));
         }
         if lane.rule.gather.edge == Edge::Leading {
-            let elsewhere = self.agenda.load.windows - lane.leading.len();
+            let elsewhere = self.agenda.load.windows - lane.place.load.windows;
             let windows_max = lane.rule.schedule.queue_limit.min(PATHS_MAX.saturating_sub(elsewhere));
             let by_path = (!lane.is_batch()).then_some(&path);
             lane.leading.open(by_path, now + lane.rule.gather.debounce, windows_max);

@@ -83,6 +83,9 @@ impl Lane {
 
     /// What is due by now becomes ready to run.
     pub(super) fn advance(&mut self, now: Moment) {
+        if self.id.is_none() {
+            return;
+        }
         self.rescan.advance(self.rule.watch.rescan, now);
         if self.is_paused {
             return;
@@ -149,7 +152,8 @@ impl Lane {
         }
     }
 
-    fn keep_window(&mut self) {
+    /// A change of what could run may change when the window closes.
+    pub(super) fn keep_window(&mut self) {
         let oldest = self.dirty.ready().next().and_then(|path| self.dirty.get(path));
         let first = oldest.map(|entry| entry.first);
         self.window.keep(&self.rule.gather, first);

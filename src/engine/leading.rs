@@ -1,6 +1,6 @@
 //! `edge = "leading"`: for how long after a trigger the events of its path are swallowed.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,13 +13,13 @@ use crate::moment::Moment;
 pub(super) struct LeadingWindows {
     whole_rule: Option<Moment>,
     paths: BTreeMap<Arc<Path>, Moment>,
-    by_age: VecDeque<(Moment, Arc<Path>)>,
+    by_end: BTreeSet<(Moment, Arc<Path>)>,
 }
 
 impl LeadingWindows {
     /// How many paths have one.
     pub(super) fn len(&self) -> usize {
-        self.by_age.len()
+        self.paths.len()
     }
 
     /// Whether an event on this path (none: of the rule, under `batch`) is swallowed.
@@ -35,28 +35,21 @@ impl LeadingWindows {
             self.whole_rule = Some(until);
             return;
         };
-        while self.by_age.len() >= paths_max {
-            if !self.close_oldest() {
-                return;
-            }
+        if let Some(before) = self.paths.remove(path) {
+            self.by_end.remove(&(before, Arc::clone(path)));
+        }
+        while self.paths.len() >= paths_max {
+            let Some((_, oldest)) = self.by_end.pop_first() else { return };
+            self.paths.remove(&oldest);
         }
         self.paths.insert(Arc::clone(path), until);
-        self.by_age.push_back((until, Arc::clone(path)));
+        self.by_end.insert((until, Arc::clone(path)));
     }
 
-    /// Every window of a rule is equally long, so they close in the order in which they opened.
     fn expire(&mut self, now: Moment) {
-        while self.by_age.front().is_some_and(|(until, _)| *until <= now) {
-            self.close_oldest();
+        while let Some((_, path)) = self.by_end.first().filter(|(until, _)| *until <= now) {
+            self.paths.remove(path);
+            self.by_end.pop_first();
         }
-    }
-
-    fn close_oldest(&mut self) -> bool {
-        let Some((until, path)) = self.by_age.pop_front() else { return false };
-        // A trigger that was asked for by hand may have opened a later one.
-        if self.paths.get(&path) == Some(&until) {
-            self.paths.remove(&path);
-        }
-        true
     }
 }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::group::Groups;
 use super::lane::{Holder, LaneId};
 use super::leading::LeadingWindows;
+use super::retry::Retry;
 use super::window::Window;
 use super::{Action, Change, DropReason, Engine, Entry, Lane, Report};
 use crate::rule::{Rule, RuleId, RuleSet};
@@ -17,6 +18,13 @@ use crate::rule::{Rule, RuleId, RuleSet};
 impl Engine {
     /// Takes the rules over.
     pub(super) fn reload(&mut self, rules: Arc<RuleSet>) {
+        for lane in self.lanes.values_mut().filter(|lane| lane.id.is_none()) {
+            // Should its rule come back, so does what its runs have.
+            let rule = &lane.rule.name;
+            let held =
+                lane.held.keys().map(|path| Change::Path { rule: Arc::clone(rule), path: Arc::clone(path) });
+            self.changes.extend(held);
+        }
         for lane in self.lanes.values_mut() {
             lane.id = None;
         }
@@ -109,6 +117,6 @@ impl Lane {
     /// Takes the retries out; the paths that they had are free.
     fn take_retries(&mut self) -> Vec<Vec<(Arc<Path>, Entry)>> {
         self.held.retain(|_, holder| matches!(holder, Holder::Run(..)));
-        self.retries.drain().map(|retry| retry.entries.into_iter().collect()).collect()
+        self.retries.drain().map(Retry::into_entries).collect()
     }
 }

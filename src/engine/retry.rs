@@ -71,6 +71,13 @@ impl Retry {
     ) -> Retry {
         Retry { entries: entries.into_iter().collect(), attempt, refusal, due, joined: None }
     }
+
+    /// What it has, in the order in which it came.
+    pub(super) fn into_entries(self) -> Vec<(Arc<Path>, Entry)> {
+        let mut entries: Vec<_> = self.entries.into_iter().collect();
+        entries.sort_by_key(|(_, entry)| entry.order);
+        entries
+    }
 }
 
 /// The retries of one rule.

@@ -169,6 +169,8 @@ impl Engine {
                 count,
             }));
         }
+        // What was dropped may have made room for a rescan.
+        self.refresh(id);
     }
 
     /// The run that has the path is stopped; under `batch` also one that has the only slot.

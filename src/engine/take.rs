@@ -45,9 +45,8 @@ impl Lane {
     /// Takes out what the next run is made of; [`Lane::can_start`] has said that there is something.
     pub(super) fn take(&mut self) -> Option<Taken> {
         if let Some(retry) = self.retries.take() {
-            let mut entries: Vec<_> = retry.entries.into_iter().collect();
-            entries.sort_by_key(|(_, entry)| entry.order);
-            return Some(Taken { entries, attempt: retry.attempt, refusal: retry.refusal });
+            let (attempt, refusal) = (retry.attempt, retry.refusal);
+            return Some(Taken { entries: retry.into_entries(), attempt, refusal });
         }
         let entries = if self.queue.is_runnable() {
             let fits = room_for_paths(&self.rule);
@@ -80,7 +79,9 @@ impl Lane {
         let newest = self.dirty.ready().next_back().and_then(|path| self.dirty.get(path));
         let newest = newest.map_or(0, |entry| entry.order);
         self.window.rest_until = if is_cut { newest.min(until) } else { 0 };
-        paths.iter().filter_map(|path| self.dirty.remove(path)).collect()
+        let taken = paths.iter().filter_map(|path| self.dirty.remove(path)).collect();
+        self.keep_window();
+        taken
     }
 
     /// When something will happen by itself.

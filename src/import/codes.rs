@@ -1,11 +1,9 @@
-//! Everything that the importer can say about a line: the one table, and the list that is gathered from it.
+//! Everything that the importer can say about a line: the one table.
 //!
 //! A *note* is a remark on a line that was translated word for word. A *warning* means that the rule says
 //! something else than the line did. An *error* means that the line is left out.
 
-use std::ops::Range;
-
-use crate::diagnostic::{Diagnostic, Severity};
+use crate::diagnostic::Severity;
 
 /// One row of the table.
 #[derive(Debug)]
@@ -63,7 +61,7 @@ codes! {
         "A line that begins with a blank was passed over without a word."
         "It is no rule, and stays as a comment."
     TOO_LONG "I008" Error "line beyond the limits"
-        "Classic facron took 511 events and 511 arguments, and read the rest as something else."
+        "Classic facron took 511 events and 511 arguments, and read the rest as something else; incron took a line of 999 bytes."
         "What the command was meant to get cannot be known: the line is left out."
 
     // Paths.
@@ -71,7 +69,7 @@ codes! {
         "The mark was set, but events carry absolute paths: the command never ran."
         "The table does not say which directory the path starts from: the line is left out."
     CLEANED_PATH "I011" Warning "path that is not in its shortest form"
-        "Events carry the shortest form of a path: the command never ran (but a `/` at the end of a directory did no harm)."
+        "For classic facron events carry the shortest form of a path: the command never ran, but for a `/` at the end of a directory. incron passed the path on as it was."
         "`//`, `/./`, `..` and a `/` at the end are resolved, by the text alone."
     MISSING_PATH "I012" Note "path that does not exist here"
         "A path that was missing at start was passed over until the next reload."
@@ -167,56 +165,125 @@ codes! {
     NAME_AS_SHELL_TEXT "I062" Error "file name as shell text"
         "The shell was given the file's name as its program."
         "Whoever may name a file there would run anything: such a rule is refused."
-}
 
-/// A finding before its table is known.
-#[derive(Debug)]
-pub(super) struct Finding {
-    pub(super) code: &'static Code,
-    span: Range<usize>,
-    pub(super) message: String,
-    help: Option<String>,
-}
+    // incron: the line and its path.
+    LIVE_COMMENT "I070" Note "comment of three words or more"
+        "Debian's incron took it for a rule on the path `#`, which find(1) made the whole file system."
+        "It is a comment, and stays one."
+    LONG_LINE "I071" Warning "line of more than 999 bytes"
+        "incron read the first 999 bytes as one line and the rest as another."
+        "The line is one line."
+    CARRIAGE_RETURN "I072" Warning "carriage return at the end of the line"
+        "It belonged to the command's last word."
+        "It is left out."
+    INCOMPLETE "I073" Error "line without events or without a command"
+        "incron dropped the line without a word, or ran an empty command."
+        "A line is a path, events and a command, with blanks between them."
+    QUOTED_PATH "I074" Error "path in quotes"
+        "incron knew no quotes: they were part of the path, which then ended at the blank."
+        "Where the path was meant to end is not sure: the line is left out."
+    ESCAPED_BLANK "I075" Warning "blank in a path, behind a backslash"
+        "As documented, it belonged to the path; since 0.5.11 incron read the path only up to it."
+        "It belongs to the path."
+    PATH_FOR_SHELL "I076" Error "shell syntax in a path"
+        "incron gave the path to a shell, as root, whoever's table it was."
+        "A path is a path: the line is left out."
+    HOME "I077" Warning "path that begins with `~`"
+        "incron did not know it: no such file was there."
+        "It is the home directory of the table's user."
+    HOME_UNKNOWN "I078" Error "path that begins with `~`, of nobody"
+        "incron did not know it: no such file was there."
+        "Whose home directory was meant is not sure: the line is left out."
+    ROOT_RELATIVE "I079" Warning "path that is not absolute"
+        "incron works in `/`, so that the path started there."
+        "It is written absolutely."
+    PATTERN "I080" Warning "path with a `*`"
+        "It was expanded once, when the table was loaded: files that came later were not watched, and those that were replaced no longer."
+        "The directory is watched, and `include` takes the names that match, whenever they come."
+    SAME_PATH "I081" Note "second rule on a path"
+        "The second watch of one table on a directory failed, and its command never ran."
+        "Both rules fire."
+    HIDDEN_BASE "I082" Warning "recursion below a directory that begins with a dot"
+        "incron left out every directory with a dot anywhere in its path: it did not recurse at all."
+        "The rule covers the tree, without the directories in it that begin with a dot."
+    WORLD_WRITABLE "I083" Note "root's command for a directory that everybody may write to"
+        "Names went into the text of a shell that ran as root: whoever named a file there could run anything."
+        "Names are arguments. Let the command expect any name, all the same."
 
-/// The findings of one line, in the order in which they were made.
-#[derive(Debug, Default)]
-pub(super) struct Findings(Vec<Finding>);
+    // incron: events and options.
+    UNKNOWN_WORD "I085" Warning "unknown word among the events"
+        "incron passed over it without a word."
+        "It is left out."
+    NO_KNOWN_EVENT "I086" Error "no event that can be watched"
+        "incron could not set the watch, and the command never ran."
+        "Which event was meant is not sure, or facron has no such event: the line is left out."
+    BAD_NUMBER "I087" Error "number that is none"
+        "incron read as many digits as there were, and passed over the rest."
+        "Which events were meant is not sure: the line is left out."
+    NUMBER_TAIL "I088" Warning "option behind a number"
+        "incron passed over everything behind a number."
+        "It is left out, as incron did."
+    NO_COUNTERPART "I089" Warning "event without a counterpart"
+        "incron ran the command for it too."
+        "It is left out: facron follows the path through removal and mounting by itself."
+    ONCE "I090" Error "IN_ONESHOT"
+        "The command ran for the first event only."
+        "No rule ends by itself: the line is left out."
+    IS_DIRECTORY "I091" Warning "IN_ISDIR"
+        "It filtered nothing: files counted too."
+        "It is left out, and files count too."
+    NO_LINK "I092" Warning "IN_DONT_FOLLOW on a symbolic link"
+        "The link itself was watched, which hardly anything happens to."
+        "A rule follows links: what they point to is watched."
+    ALL_EVENTS "I093" Note "IN_ALL_EVENTS"
+        "Every open, read and close ran the command, those of the command itself too. incrontab also wrote it in place of events that it did not understand."
+        "The rule asks for all of them. Ask for what is needed, such as `on = \"change\"`."
+    NO_LOOP "I094" Warning "IN_NO_LOOP or loopable=true"
+        "It did nothing in incron 0.5.12: a command that wrote to its directory ran again and again."
+        "One run at a time, with one more for what comes meanwhile; what a run does to its own path is passed over."
+    LOST_EVENTS "I095" Warning "IN_Q_OVERFLOW"
+        "incron passed over lost events without a word."
+        "The rule fires when events were lost."
 
-impl Findings {
-    /// Adds one; the same one on the same place is added once.
-    pub(super) fn push(
-        &mut self,
-        code: &'static Code,
-        span: Range<usize>,
-        message: impl Into<String>,
-        help: Option<String>,
-    ) {
-        if !self.0.iter().any(|known| known.code.code == code.code && known.span == span) {
-            self.0.push(Finding { code, span, message: message.into(), help });
-        }
-    }
+    // incron: commands.
+    PROGRAM_ALONG_PATH "I100" Warning "program that is not absolute"
+        "A shell looked for it along the PATH at each run."
+        "It was found along the same PATH here, and is written absolutely."
+    PROGRAM_MISSING "I101" Error "program that is not absolute and not found"
+        "A shell looked for it along the PATH at each run."
+        "A rule names its program absolutely, and it is not there: the line is left out."
+    SHELL_TEXT "I102" Warning "name in shell text"
+        "The name was pasted into the text of a shell, with only blanks and backslashes made safe: a name such as `x;id` was run."
+        "The shell has the name as \"$1\", which it never reads as text."
+    QUOTED_NAME "I103" Warning "name in quotes"
+        "The name was pasted between the quotes with a backslash before each blank, which stayed in it."
+        "The name arrives as it is."
+    UNSAFE_NAME "I104" Error "name that would become program text"
+        "The name was pasted into the text: whoever named a file could run anything."
+        "It cannot be said safely without knowing the program's language: the line is left out."
+    DOLLAR "I105" Warning "`$` that stands for nothing"
+        "incron dropped the `$`, and kept what stood behind it."
+        "The `$` stays, and a shell reads it."
+    EVENT_NAMES "I106" Warning "names or number of the events"
+        "The command was told `IN_CREATE,IN_ISDIR`, or a number."
+        "The command is told facron's names, such as `create`, separated by commas."
+    WATCHED_FILE "I107" Warning "`$#` of a file that is watched itself"
+        "`$@` was the file and `$#` was empty, so that `$@/$#` ended in a slash."
+        "`$@` and `$@/$#` are the file's path, and `$#` is its name."
+    SHELL_MISTAKE "I108" Error "shell text that no shell reads"
+        "The shell refused it at each run, and its message went nowhere."
+        "There is nothing to run: the line is left out."
+    SHELL_PARAMETERS "I109" Error "parameters of the shell in the text"
+        "The shell had none: they were empty."
+        "The name is among them in a rule, so that the text would mean something else: the line is left out."
 
-    /// Whether the line is to be left out.
-    pub(super) fn has_error(&self) -> bool {
-        self.0.iter().any(|finding| finding.code.severity == Severity::Error)
-    }
-
-    /// Forgets everything that was found.
-    pub(super) fn clear(&mut self) {
-        self.0.clear();
-    }
-
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Finding> {
-        self.0.iter()
-    }
-
-    pub(super) fn into_diagnostics(self, source: usize) -> impl Iterator<Item = Diagnostic> {
-        self.0.into_iter().map(move |Finding { code, span, message, help }| Diagnostic {
-            notes: vec![code.did.to_owned(), code.now.to_owned()],
-            help,
-            ..Diagnostic::new(code.severity, code.code, source, span, message)
-        })
-    }
+    // Folders of tables.
+    LEFTOVER_FILE "I110" Note "file that an editor or a package manager left behind"
+        "incron read it as a table, unless its name began with a dot."
+        "It is passed over."
+    NOBODY "I111" Warning "table of nobody"
+        "incron passed over it with a warning."
+        "It is passed over: `--user` says whose it is."
 }
 
 /// The row of a code.

@@ -14,12 +14,29 @@ pub struct Draft {
     pub path: String,
     /// None: the default, which is the file or the directory's entries.
     pub scope: Option<Scope>,
+    /// Globs of names that count; none: all.
+    pub include: Vec<String>,
+    /// Globs of names that do not.
+    pub exclude: Vec<String>,
     /// Whether directories count as subjects.
     pub has_dirs: bool,
     /// Any of these; one with several events means all of them.
     pub on: Vec<EventMask>,
     /// What to run.
     pub run: Run,
+    /// Whether one run at a time was meant, whatever holds for the other rules.
+    pub is_serial: bool,
+    /// Whose rights; none: root's.
+    pub user: Option<User>,
+}
+
+/// The user of a user's table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    /// The name.
+    pub name: String,
+    /// PATH of the commands.
+    pub path: &'static str,
 }
 
 /// What a rule runs.
@@ -34,7 +51,18 @@ pub enum Run {
 impl Draft {
     /// A rule that watches nothing yet.
     pub fn new(path: String, run: Run) -> Draft {
-        Draft { is_enabled: true, path, scope: None, has_dirs: false, on: Vec::new(), run }
+        Draft {
+            is_enabled: true,
+            path,
+            scope: None,
+            include: Vec::new(),
+            exclude: Vec::new(),
+            has_dirs: false,
+            on: Vec::new(),
+            run,
+            is_serial: false,
+            user: None,
+        }
     }
 
     /// Whether it asks for a permission event.
@@ -69,6 +97,9 @@ impl fmt::Display for Draft {
             Some(Scope::Tree) => "below",
         };
         write!(f, " {place} {}: ", crate::escape::text(self.path.as_bytes()))?;
+        if let Some(user) = &self.user {
+            write!(f, "as {}, ", user.name)?;
+        }
         match &self.run {
             Run::Argv(arguments) => write!(f, "{}", crate::escape::line(&shell_words::join(arguments))),
             Run::Shell(text) => write!(f, "sh -c {}", crate::escape::line(&shell_words::quote(text))),

@@ -9,6 +9,8 @@
 pub mod codes;
 mod draft;
 mod facron;
+mod findings;
+mod incron;
 mod name;
 mod path;
 mod program;
@@ -17,7 +19,6 @@ mod surroundings;
 mod table;
 mod write;
 
-use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,8 +30,8 @@ pub use report::{explain, summary};
 pub use surroundings::{Place, PlaceKind, Surroundings};
 pub use table::{Dialect, Owner, Table};
 
-use codes::Findings;
 use draft::Draft;
+use findings::Findings;
 use table::Line;
 
 /// What is put on every rule.
@@ -88,15 +89,19 @@ pub enum Fate {
     Blank,
     /// It stays a comment.
     Comment,
-    /// It is this rule.
-    Rule {
-        /// The name.
-        name: String,
-        /// What it does, in a sentence.
-        does: String,
-    },
+    /// It is these rules: one, or two where they cannot be one.
+    Rules(Vec<TranslatedRule>),
     /// It is no rule; the findings say why.
     Refused,
+}
+
+/// A rule that a line became.
+#[derive(Debug, PartialEq, Eq)]
+pub struct TranslatedRule {
+    /// Its name.
+    pub name: String,
+    /// What it does, in a sentence.
+    pub does: String,
 }
 
 impl Import {
@@ -110,22 +115,23 @@ impl Import {
 enum Translation {
     Blank,
     Comment,
-    Rule(Box<Draft>),
+    Rules(Vec<Draft>),
     Refused,
 }
 
 /// Translates tables to one rule file.
 pub fn import(tables: &[Table], options: &Options, surroundings: &dyn Surroundings) -> Import {
-    let mut names = BTreeSet::new();
+    let mut names = name::Names::default();
     let mut writer = write::Writer::new(options);
     let mut import =
         Import { toml: String::new(), lines: Vec::new(), sources: Vec::new(), findings: Vec::new() };
     for (source, table) in tables.iter().enumerate() {
         let name: Arc<str> = crate::escape::text(table.name.as_encoded_bytes()).into();
         writer.begin(table, &name);
+        let mut context = incron::Context::new(&table.owner, surroundings);
         for line in table.lines() {
             let mut findings = Findings::default();
-            let translation = translate(table, &line, surroundings, &mut findings);
+            let translation = translate(table, &line, &mut context, &mut findings);
             let fate = match translation {
                 Translation::Blank => {
                     writer.blank();
@@ -139,10 +145,13 @@ pub fn import(tables: &[Table], options: &Options, surroundings: &dyn Surroundin
                     writer.refused(line.bytes, &findings);
                     Fate::Refused
                 }
-                Translation::Rule(draft) => {
-                    let name = name::choose(&draft, &mut names);
-                    writer.rule(line.bytes, &name, &draft, &findings);
-                    Fate::Rule { does: draft.to_string(), name }
+                Translation::Rules(drafts) => {
+                    let rules: Vec<(String, Draft)> =
+                        drafts.into_iter().map(|draft| (names.choose(&draft), draft)).collect();
+                    writer.rules(line.bytes, &rules, &findings);
+                    let translated =
+                        |(name, draft): (String, Draft)| TranslatedRule { does: draft.to_string(), name };
+                    Fate::Rules(rules.into_iter().map(translated).collect())
                 }
             };
             let start = import.findings.len();
@@ -165,7 +174,7 @@ pub fn import(tables: &[Table], options: &Options, surroundings: &dyn Surroundin
 fn translate(
     table: &Table,
     line: &Line<'_>,
-    surroundings: &dyn Surroundings,
+    context: &mut incron::Context<'_>,
     findings: &mut Findings,
 ) -> Translation {
     if line.has_mark {
@@ -178,6 +187,7 @@ fn translate(
         return Translation::Refused;
     }
     match table.dialect {
-        Dialect::Facron => facron::translate(line, surroundings, findings),
+        Dialect::Facron => facron::translate(line, context.surroundings, findings),
+        Dialect::Incron => incron::translate(line, context, findings),
     }
 }

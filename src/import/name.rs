@@ -2,7 +2,7 @@
 //!
 //! Stable: a name depends on its own line and on those before it, never on those after it.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use super::draft::{Draft, Run};
 use super::program;
@@ -10,22 +10,39 @@ use super::program;
 /// The longest part of a name, so that two of them and a number fit into 64 characters.
 const PART_MAX: usize = 28;
 
-/// Chooses a name and takes it: `in-script` for /srv/in and /usr/local/bin/script, then `srv-in-script`, then
-/// with a number.
-pub fn choose(draft: &Draft, taken: &mut BTreeSet<String>) -> String {
-    let mut components = draft.path.rsplit('/').map(part).filter(|component| !component.is_empty());
-    let place = components.next().unwrap_or_else(|| "root".to_owned());
-    let what = part(&subject(&draft.run));
-    let short = if what.is_empty() || what == place { place } else { format!("{place}-{what}") };
-    let long = components.next().map(|parent| format!("{parent}-{short}")).filter(|long| long.len() <= 60);
-    let numbered = (2..).map(|number| format!("{short}-{number}"));
-    let name = std::iter::once(short.clone())
-        .chain(long)
-        .chain(numbered)
-        .find(|name| !taken.contains(name))
-        .expect("numbers do not end");
-    taken.insert(name.clone());
-    name
+/// The longest name that another part may be put before.
+const LONG_MAX: usize = 60;
+
+/// The names that are taken, each with the number that was last put behind it.
+#[derive(Debug, Default)]
+pub struct Names(BTreeMap<String, u64>);
+
+impl Names {
+    /// Chooses a name and takes it: `in-script` for /srv/in and /usr/local/bin/script, then `srv-in-script`, then
+    /// with a number.
+    pub fn choose(&mut self, draft: &Draft) -> String {
+        let mut components = draft.path.rsplit('/').map(part).filter(|component| !component.is_empty());
+        let place = components.next().unwrap_or_else(|| "root".to_owned());
+        let what = part(&subject(&draft.run));
+        let short = if what.is_empty() || what == place { place } else { format!("{place}-{what}") };
+        let long = components.next().map(|parent| format!("{parent}-{short}"));
+        let long = long.filter(|long| long.len() <= LONG_MAX);
+        let name = std::iter::once(short.clone()).chain(long).find(|name| !self.0.contains_key(name));
+        let name = name.unwrap_or_else(|| self.number(&short));
+        self.0.insert(name.clone(), 1);
+        name
+    }
+
+    fn number(&mut self, short: &str) -> String {
+        loop {
+            let number = self.0.entry(short.to_owned()).or_insert(1);
+            *number += 1;
+            let name = format!("{short}-{number}");
+            if !self.0.contains_key(&name) {
+                return name;
+            }
+        }
+    }
 }
 
 /// What the command is about, without what only starts it: the script of `sudo bash /usr/local/bin/organise.sh`.
@@ -73,7 +90,7 @@ mod tests {
 
     #[test]
     fn a_name_is_what_a_person_would_choose() {
-        let mut taken = BTreeSet::new();
+        let mut names = Names::default();
         for (path, command, expected) in [
             ("/srv/in", "/usr/local/bin/script fromFacron", "in-script"),
             ("/srv/in", "/usr/local/bin/script again", "srv-in-script"),
@@ -86,19 +103,19 @@ mod tests {
         ] {
             let words = command.split(' ').map(str::to_owned).collect();
             let draft = Draft::new(path.to_owned(), Run::Argv(words));
-            assert_eq!(choose(&draft, &mut taken), expected, "{path} {command}");
+            assert_eq!(names.choose(&draft), expected, "{path} {command}");
         }
         let shell = ["/bin/sh", "-c", "cp \"$1\" /backup"].map(str::to_owned).into();
-        assert_eq!(choose(&Draft::new("/srv/in".to_owned(), Run::Argv(shell)), &mut taken), "in-cp");
+        assert_eq!(names.choose(&Draft::new("/srv/in".to_owned(), Run::Argv(shell))), "in-cp");
     }
 
     #[test]
     fn no_path_makes_a_name_that_is_refused() {
-        let mut taken = BTreeSet::new();
+        let mut names = Names::default();
         for path in ["/".to_owned() + &"x".repeat(300), "/…/-.-/--".to_owned(), "/..a/.".to_owned()] {
             for _ in 0..12 {
                 let draft = Draft::new(path.clone(), Run::Argv(vec!["/bin/".to_owned() + &"y".repeat(300)]));
-                let name = choose(&draft, &mut taken);
+                let name = names.choose(&draft);
                 let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
                 assert!((1..=64).contains(&name.len()) && name.bytes().all(is_allowed), "{name}");
             }

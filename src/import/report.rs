@@ -44,8 +44,8 @@ impl Verdict {
         let is_changed = import.findings_of(line).iter().any(|finding| finding.severity > Severity::Note);
         match &line.fate {
             Fate::Blank | Fate::Comment => Verdict::None,
-            Fate::Rule { .. } if is_changed => Verdict::Changed,
-            Fate::Rule { .. } => Verdict::Translated,
+            Fate::Rules(_) if is_changed => Verdict::Changed,
+            Fate::Rules(_) => Verdict::Translated,
             Fate::Refused => Verdict::Refused,
         }
     }
@@ -80,7 +80,10 @@ pub fn explain(import: &Import) -> String {
     for line in import.lines.iter().filter(|line| line.fate != Fate::Blank) {
         let now = match &line.fate {
             Fate::Blank | Fate::Comment => "a comment".to_owned(),
-            Fate::Rule { name, does } => format!("rule {name}: {does}"),
+            Fate::Rules(rules) => {
+                let rules = rules.iter().map(|rule| format!("rule {}: {}", rule.name, rule.does));
+                rules.collect::<Vec<_>>().join("\n        ")
+            }
             Fate::Refused => "refused".to_owned(),
         };
         let codes: BTreeSet<&str> = import.findings_of(line).iter().map(|finding| finding.code).collect();

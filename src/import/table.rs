@@ -16,6 +16,8 @@ const READABLE_MAX: usize = 4096;
 pub enum Dialect {
     /// Classic facron 1.1 (facron.conf).
     Facron,
+    /// incron 0.5.12 (incrontab).
+    Incron,
 }
 
 /// Whose table it is.
@@ -60,6 +62,10 @@ impl Table {
     pub fn describe(&self) -> String {
         match (self.dialect, &self.owner) {
             (Dialect::Facron, _) => "classic facron".to_owned(),
+            (Dialect::Incron, Owner::System) => "incron, system table".to_owned(),
+            (Dialect::Incron, Owner::User(name)) => {
+                format!("incron, table of {}", escape::text(name.as_bytes()))
+            }
         }
     }
 

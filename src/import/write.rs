@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table as TomlTable, Value, value};
+use toml_edit::{Array, ArrayOfTables, DocumentMut, InlineTable, Item, Table as TomlTable, Value, value};
 
 use crate::diagnostic::Severity;
 use crate::escape;
 use crate::event::EventMask;
 
-use super::codes::Findings;
-use super::draft::{Draft, Run, scope_name};
+use super::draft::{Draft, Run, User, scope_name};
+use super::findings::Findings;
 use super::{Concurrency, Options, Table, table};
 
 /// Where editors find the keys of a rule file.
@@ -76,16 +76,19 @@ impl<'o> Writer<'o> {
         self.blank();
     }
 
-    /// A rule, below the line that it came from.
-    pub fn rule(&mut self, line: &[u8], name: &str, draft: &Draft, findings: &Findings) {
+    /// The rules of a line, below the line that they came from.
+    pub fn rules(&mut self, line: &[u8], rules: &[(String, Draft)], findings: &Findings) {
         self.blank_after_rule();
         self.classic_line(line);
         for finding in findings.iter().filter(|finding| finding.code.severity == Severity::Warning) {
             self.say("Changed", finding.code.code, &finding.message);
         }
-        let mut table = rule_table(name, draft);
-        table.decor_mut().set_prefix(std::mem::take(&mut self.pending));
-        self.rules.push(table);
+        for (name, draft) in rules {
+            self.blank_after_rule();
+            let mut table = rule_table(name, draft);
+            table.decor_mut().set_prefix(std::mem::take(&mut self.pending));
+            self.rules.push(table);
+        }
     }
 
     /// The file as text.
@@ -154,22 +157,68 @@ fn rule_table(name: &str, draft: &Draft) -> TomlTable {
     if !draft.is_enabled {
         table.insert("enabled", value(false));
     }
-    table.insert("path", value(&draft.path));
+    table.insert("path", string(&draft.path));
     if let Some(scope) = draft.scope {
         table.insert("scope", value(scope_name(scope)));
+    }
+    for (key, globs) in [("include", &draft.include), ("exclude", &draft.exclude)] {
+        if !globs.is_empty() {
+            table.insert(key, strings(globs));
+        }
     }
     if draft.has_dirs {
         table.insert("dirs", value(true));
     }
     table.insert("on", value(events(&draft.on)));
+    if draft.is_serial {
+        table.insert("concurrency", value(1));
+        table.insert("on-busy", value("coalesce"));
+    }
     match &draft.run {
-        Run::Argv(arguments) => table.insert("command", value(arguments.iter().collect::<Array>())),
-        Run::Shell(text) => table.insert("shell", value(text)),
+        Run::Argv(arguments) => table.insert("command", strings(arguments)),
+        Run::Shell(text) => table.insert("shell", string(text)),
     };
+    if let Some(user) = &draft.user {
+        table.insert("user", value(&user.name));
+        table.insert("env", value(environment(user)));
+        // A command of the user's own may start programs with rights of their own, such as sudo or sendmail.
+        table.insert("no-new-privs", value(false));
+    }
     if draft.is_guard() {
         table.insert("verdict", value("allow"));
     }
     table
+}
+
+/// What facron would set otherwise, or not at all.
+fn environment(user: &User) -> InlineTable {
+    [("PATH", user.path), ("USERNAME", &user.name)].into_iter().collect()
+}
+
+fn strings(texts: &[String]) -> Item {
+    value(texts.iter().map(|text| plain_value(text)).collect::<Array>())
+}
+
+fn string(text: &str) -> Item {
+    value(plain_value(text))
+}
+
+/// A string whose text cannot deceive whoever reads the file: what is no printable character is escaped.
+fn plain_value(text: &str) -> Value {
+    if escape::line(text) == text {
+        return Value::from(text);
+    }
+    let mut written = String::from("\"");
+    for character in text.chars() {
+        let is_printable = escape::line(character.encode_utf8(&mut [0; 4])).starts_with(character);
+        match character {
+            '"' | '\\' => written.extend(['\\', character]),
+            _ if is_printable => written.push(character),
+            _ => written.push_str(&format!("\\U{:08X}", u32::from(character))),
+        }
+    }
+    written.push('"');
+    written.parse().expect("quotes and backslashes are escaped")
 }
 
 /// One event as a string, several as an array, those that belong together as an inner one.

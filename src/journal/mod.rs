@@ -1,1 +1,207 @@
-//! What must outlive the process: what waits, and when each rule was last watched.
+//! The journal: what must outlive the process. What waits for an answer, who owes a rescan, who is paused, and what
+//! was watched until when, kept in the state directory.
+//!
+//! ```text
+//! engine.changes() ─► Notes ─► frames ─► Writer (a thread) ─► write(2) ─► journal.0 | journal.1
+//!                     (pure)                  └─► Syncer (a thread) ─► fsync(2), at most once a second
+//! next start:  journal.* ─► Content ─► State ─► Restored ─► Input::Restore
+//!                          (pure)      (pure)
+//! ```
+//!
+//! What is promised, and why it holds:
+//!
+//! - *The file is always a prefix of what happened*: notes go through one queue in the order of the engine's
+//!   decisions, and a piece that was not written to its end is recognised by its frame. So what is read back is
+//!   the state that the engine had at some moment shortly before the end.
+//! - *Nothing that waited is lost*: a path waits in the file from before its run until after the end of that run.
+//!   Before a run is spawned for what came in the same turn of the loop, [`Journal::commit`] waits until the
+//!   kernel has what was noted (write(2) has returned: it survives a kill -9). What happened after the last piece
+//!   was written is repeated: a run whose end was not noted runs again. That is allowed; losing it is not.
+//! - *What was watched until when* is noted behind everything that was read before that moment, so catching up
+//!   from there leaves no gap. What the kernel's queue held when the daemon was killed is found by catching up, or
+//!   in the service manager's file-descriptor store.
+//! - *The loop never waits for the disk*: it waits at most 20 ms for the writer, and not again before the writer
+//!   has caught up. Too many notes are thrown away, and everything is said again later.
+//! - *A full disk, a directory that became read-only, an I/O error*: the daemon goes on without the files, and
+//!   tries every two seconds to write them anew. Half a mebibyte is reserved ahead for that moment.
+//! - *Bounded*: [`WAITING_MAX`] paths in all, of 16 MiB; what cannot be held makes its rule owe a rescan. The file
+//!   grows to 4 MiB and three times its content before it is written anew.
+//! - *A file that cannot be read* is kept as `journal.bad-N`, and is never a reason not to start. What was read of
+//!   it up to there holds, and every rule owes a rescan for what came after.
+
+mod changes;
+mod content;
+mod fields;
+mod frame;
+
+mod notes;
+mod record;
+mod restored;
+mod stamp;
+mod state;
+mod store;
+mod syncer;
+mod writer;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::engine::{Action, Engine};
+use crate::rule::{Rule, RuleSet};
+use crate::sys::private::{PrivateDirectory, PrivateError};
+use notes::Notes;
+use store::Store;
+use writer::Writer;
+
+pub use content::{Content, Damage};
+pub use restored::{Restored, RestoredRule};
+pub use stamp::Stamp;
+pub use state::{State, WAITING_MAX};
+pub use writer::Health;
+
+/// The journal of a running daemon.
+#[derive(Debug)]
+pub struct Journal {
+    notes: Notes,
+    writer: Writer,
+    directory: PathBuf,
+    /// Whether an action that was noted and not committed starts a run.
+    has_spawn: bool,
+}
+
+/// Why there is no journal. (A directory that cannot be used is no reason: see [`Journal::health`].)
+#[derive(Debug)]
+pub enum OpenError {
+    /// Another daemon keeps its state in this directory.
+    InUse(PathBuf),
+    /// The system has no threads left.
+    Failed(io::Error),
+}
+
+impl Journal {
+    /// Opens the journal in its directory, which is locked from here on, and reads what an earlier life left for
+    /// these rules. Call it before anything is armed, with the signals of the loop blocked.
+    ///
+    /// # Errors
+    /// Another daemon has it, or no thread can be started.
+    pub fn open(directory: &Path, rules: &RuleSet, now: Stamp) -> Result<(Journal, Restored), OpenError> {
+        let (store, mut state) = match PrivateDirectory::open(directory) {
+            Ok(directory) => {
+                let (store, found) = Store::open(Arc::new(directory));
+                found.report(store.directory());
+                (Some(store), found.state)
+            }
+            Err(PrivateError::InUse) => return Err(OpenError::InUse(directory.to_owned())),
+            // The writer tries again, and says why it cannot.
+            Err(PrivateError::Unfit(_) | PrivateError::Failed(_)) => (None, State::default()),
+        };
+        state.begin_life();
+        let restored = Restored::new(&state, rules, now);
+        let owing = rules.rules.iter().filter_map(|rule| {
+            let state = state.rules.get(&*rule.name)?;
+            Some((Arc::clone(&rule.name), state.owes_rescan?))
+        });
+        let is_paused = |rule: &&Arc<Rule>| state.rules.get(&*rule.name).is_some_and(|state| state.is_paused);
+        let paused = rules.rules.iter().filter(is_paused).map(|rule| Arc::clone(&rule.name));
+        let mut notes = Notes::new(now, owing.collect(), paused.collect());
+        for (rule, paths) in &restored.removed {
+            if restored.rules.contains_key(rule) {
+                notes.answered(rule, paths.iter().map(PathBuf::as_path));
+            } else {
+                notes.forgotten(rule);
+            }
+        }
+        let writer = Writer::start(directory.to_owned(), store, state).map_err(OpenError::Failed)?;
+        Ok((Journal { notes, writer, directory: directory.to_owned(), has_spawn: false }, restored))
+    }
+
+    /// Notes what the engine's last input has changed, and the actions that came of it. Call it after every
+    /// [`Engine::handle`].
+    pub fn note(&mut self, engine: &Engine, actions: &[Action]) {
+        changes::note(engine, &mut self.notes);
+        self.has_spawn |= actions.iter().any(|action| matches!(action, Action::Spawn(_)));
+        if self.must_say_again(engine) {
+            changes::say_again(engine, &mut self.notes);
+        }
+    }
+
+    /// Hands over what was noted, in order: call it before the actions are carried out. If one of them starts a
+    /// run for what came just now, waits until the kernel has the note of it, at most 20 ms.
+    pub fn commit(&mut self) {
+        let has_spawn = std::mem::take(&mut self.has_spawn);
+        if self.notes.is_empty() {
+            return;
+        }
+        let (frames, has_waiting) = self.notes.take();
+        match self.writer.send(frames) {
+            Ok(()) if has_waiting && has_spawn => self.writer.wait(),
+            Ok(()) => {}
+            Err(frames) => {
+                if self.notes.put_back(frames) {
+                    log::warn!(
+                        directory:% = self.directory.display();
+                        "journal is too far behind: what waits is only in memory until it has caught up"
+                    );
+                }
+            }
+        }
+    }
+
+    /// Notes that everything has been read until the last moment that it was told, hands everything over and waits
+    /// until it is on the disk, at most five seconds. Call it when the engine is finished.
+    pub fn close(mut self, engine: &Engine) {
+        if self.notes.is_shed() {
+            changes::say_again(engine, &mut self.notes);
+        }
+        self.notes.note_read_until();
+        self.commit();
+        if !self.writer.close() {
+            log::warn!(
+                directory:% = self.directory.display();
+                "journal is not on the disk: the disk has not answered for five seconds"
+            );
+        }
+    }
+
+    /// A path of the rule is watched from here on: its marks are set. If the rule is to catch up with what came
+    /// before, note that it owes a rescan first.
+    pub fn armed(&mut self, rule: &Rule, path: &Path) {
+        self.notes.armed(&rule.name, path, rule.watch.scope);
+    }
+
+    /// A path of the rule is not watched any more from here on: unmounted, removed, degraded.
+    pub fn disarmed(&mut self, rule: &str, path: &Path) {
+        self.notes.disarmed(rule, path);
+    }
+
+    /// The rule owes a walk that finds what changed since this moment, until the engine says that it owes none.
+    pub fn owes_rescan(&mut self, rule: &Arc<str>, since: Stamp) {
+        self.notes.owes_rescan(rule, since);
+    }
+
+    /// From which change time on the rule's walk has to look, if it owes one.
+    pub fn owed_since(&self, rule: &str, now: Stamp) -> Option<std::time::SystemTime> {
+        self.notes.owed_since(rule).map(|since| since.changed_since(now))
+    }
+
+    /// Whatever changed before this moment has been read and handed to the engine: call it when the kernel's queue
+    /// was found empty, with the moment before it was looked at.
+    pub fn read_until(&mut self, moment: Stamp) {
+        self.notes.read_until(moment);
+    }
+
+    /// How the journal fares, for status.
+    pub fn health(&self) -> Health {
+        self.writer.health()
+    }
+
+    /// After notes were thrown away, once the writer is there again; or when more waited than could be held, and
+    /// all of it is answered.
+    fn must_say_again(&self, engine: &Engine) -> bool {
+        if self.notes.is_shed() {
+            return self.writer.has_caught_up();
+        }
+        self.writer.is_incomplete() && engine.is_idle()
+    }
+}

@@ -2,5 +2,7 @@
 //! number of rules. Pure.
 
 mod decision;
+mod index;
 
 pub use decision::{Decision, decide, is_entered};
+pub use index::{Attachment, Index, RootId, Site, What};

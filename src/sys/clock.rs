@@ -19,6 +19,17 @@ pub fn wall() -> SystemTime {
     SystemTime::now()
 }
 
+/// Time since the machine was started, suspended time included: clock_gettime(2), CLOCK_BOOTTIME.
+pub fn since_boot() -> Duration {
+    clock_gettime(ClockId::CLOCK_BOOTTIME).expect("every Linux has CLOCK_BOOTTIME").into()
+}
+
+/// The number of this start of the machine (random(4), `boot_id`); none where /proc does not say it.
+pub fn boot_id() -> Option<u128> {
+    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    u128::from_str_radix(&text.trim().replace('-', ""), 16).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -32,5 +43,13 @@ mod tests {
     #[test]
     fn wall_time_is_after_this_was_written() {
         assert!(wall() > SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000));
+    }
+
+    #[test]
+    fn this_start_of_the_machine_has_a_number_and_an_age() {
+        assert_eq!(boot_id(), boot_id());
+        assert!(boot_id().is_some());
+        let running = monotonic().elapsed();
+        assert!(since_boot() >= running, "suspended time counts");
     }
 }

@@ -151,6 +151,11 @@ impl ObjectKey {
         Some(Handle { kind, len: handle.len(), bytes }.on(fsid))
     }
 
+    /// From the bytes of a record; none: they are no handle.
+    pub fn from_bytes(bytes: &[u8]) -> Option<ObjectKey> {
+        Handle::from_key(bytes).map(|handle| handle.on(fsid_of(bytes)))
+    }
+
     /// The file system's id.
     pub fn fsid(&self) -> [i32; 2] {
         fsid_of(&self.0)

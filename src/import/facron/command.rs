@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use crate::import::Surroundings;
-use crate::import::codes::{self, Findings};
+use crate::import::codes;
+use crate::import::findings::Findings;
 use crate::import::program;
 use crate::import::table::{Line, shown};
 use crate::template::{CLASSIC_TOKENS, ClassicToken};

@@ -4,7 +4,8 @@
 use std::ops::Range;
 
 use crate::event::EventMask;
-use crate::import::codes::{self, Findings};
+use crate::import::codes;
+use crate::import::findings::Findings;
 use crate::import::table::{Line, shown};
 
 use super::words::Word;
@@ -85,12 +86,13 @@ pub fn is_mask(word: &[u8]) -> bool {
 
 /// Reads the events; none: the reasons are among the findings.
 pub fn parse(line: &Line<'_>, word: &Word<'_>, findings: &mut Findings) -> Option<Wanted> {
-    let groups = groups(line, word, findings)?;
-    if groups.len() > GROUPS_MAX {
-        let message = format!("{} groups of events, more than the 511 of classic facron", groups.len());
+    let separators = word.bytes.iter().filter(|byte| is_separator(**byte)).count();
+    if separators >= GROUPS_MAX {
+        let message = format!("{} events, more than the 511 of classic facron", separators + 1);
         findings.push(&codes::TOO_LONG, line.at(word.range.clone()), message, None);
         return None;
     }
+    let groups = groups(line, word, findings)?;
     let mut wanted = Wanted::default();
     let has_events = |group: &Group| !group.events.union(group.sets).is_empty();
     wanted.has_on_directory = groups.iter().any(|group| group.has_on_directory);
@@ -181,12 +183,12 @@ fn meant(line: &Line<'_>, group: &Group, findings: &mut Findings) -> Vec<EventMa
         findings.push(&codes::EVENT_SET, range(), message, Some(help));
     }
     let mut meant: Vec<EventMask> = if joined.is_empty() {
-        singles(set).collect()
+        set.singles().collect()
     } else if set.is_empty() {
         vec![joined]
     } else {
         // `FAN_OPEN|FAN_CLOSE`: an open, and any close.
-        singles(set).map(|member| joined | member).collect()
+        set.singles().map(|member| joined | member).collect()
     };
     if meant.iter().any(|events| events.kinds().count() > 1) {
         let message = format!("`|` asks for {} in one event", group.events | group.sets);
@@ -194,12 +196,8 @@ fn meant(line: &Line<'_>, group: &Group, findings: &mut Findings) -> Vec<EventMa
             "write `,` instead of `|`, or an `on` without an inner array, if any of them will do".to_owned();
         findings.push(&codes::JOINED_EVENTS, range(), message, Some(help));
     }
-    meant.extend(singles(asked.intersection(ALONE)));
+    meant.extend(asked.intersection(ALONE).singles());
     meant
-}
-
-fn singles(mask: EventMask) -> impl Iterator<Item = EventMask> {
-    mask.kinds().filter_map(|kind| EventMask::from_name(kind.name))
 }
 
 /// Says why a word is no event, and what may have been meant.

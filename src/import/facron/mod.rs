@@ -5,8 +5,11 @@ mod mask;
 mod rule;
 mod words;
 
-use super::codes::{self, Findings};
+use crate::event::EventMask;
+
+use super::codes;
 use super::draft::Draft;
+use super::findings::Findings;
 use super::table::Line;
 use super::{Surroundings, Translation};
 
@@ -29,7 +32,7 @@ pub(super) fn translate(
         return Translation::Blank;
     }
     let translation = match rule::translate(line, surroundings, findings) {
-        Some(draft) => Translation::Rule(Box::new(draft)),
+        Some(draft) => Translation::Rules(split(draft)),
         None => Translation::Refused,
     };
     if is_indented { disable(line, translation, findings) } else { translation }
@@ -38,11 +41,12 @@ pub(super) fn translate(
 /// A line that begins with a blank was never read: it becomes a rule that is off, or text.
 fn disable(line: &Line<'_>, translation: Translation, findings: &mut Findings) -> Translation {
     match translation {
-        Translation::Rule(draft) => {
+        Translation::Rules(drafts) => {
             let message = "this rule has blanks before it, and was never read";
             let help = "remove `enabled = false` if it was meant to be on".to_owned();
             findings.push(&codes::INDENTED, line.all(), message, Some(help));
-            Translation::Rule(Box::new(Draft { is_enabled: false, ..*draft }))
+            let disabled = drafts.into_iter().map(|draft| Draft { is_enabled: false, ..draft });
+            Translation::Rules(disabled.collect())
         }
         Translation::Refused | Translation::Blank | Translation::Comment => {
             findings.clear();
@@ -50,5 +54,15 @@ fn disable(line: &Line<'_>, translation: Translation, findings: &mut Findings) -
             findings.push(&codes::INDENTED_TEXT, line.all(), message, None);
             Translation::Comment
         }
+    }
+}
+
+/// Permission events need a rule of their own: only that one holds up who opens the file.
+fn split(draft: Draft) -> Vec<Draft> {
+    let (guard, rest): (Vec<EventMask>, Vec<EventMask>) =
+        draft.on.iter().partition(|events| events.intersects(EventMask::ALL_PERMISSION));
+    match (guard.is_empty(), rest.is_empty()) {
+        (false, false) => vec![Draft { on: rest, ..draft.clone() }, Draft { on: guard, ..draft }],
+        _ => vec![draft],
     }
 }

@@ -4,8 +4,9 @@ use std::path::Path;
 
 use crate::event::EventMask;
 use crate::import::Surroundings;
-use crate::import::codes::{self, Findings};
+use crate::import::codes;
 use crate::import::draft::{Draft, Run};
+use crate::import::findings::Findings;
 use crate::import::path::clean;
 use crate::import::surroundings::PlaceKind;
 use crate::import::table::{Line, shown};

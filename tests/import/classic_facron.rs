@@ -1,9 +1,6 @@
 //! Every line of the corpus of classic facron: the rule that it becomes, against what facron 1.1 was recorded to
-//! make of it. Where the two differ is listed in `classic/DIFFERENCES.md`.
-#[path = "classic/corpus.rs"]
-mod corpus;
-
-use corpus::Row;
+//! make of it. Where the two differ is listed in `../classic/DIFFERENCES.md`.
+use crate::corpus::{self, Row};
 use facron::event::EventMask;
 use facron::import::{Dialect, Import, Owner};
 
@@ -85,7 +82,7 @@ fn outcome(import: &Import) -> Outcome {
 }
 
 fn facron_rows() -> Vec<(Row, Import)> {
-    let rows = corpus::rows(include_str!("classic/facron.tsv"));
+    let rows = corpus::rows(include_str!("../classic/facron.tsv"));
     assert!(rows.len() > 60, "the corpus is there");
     let imported = |row: Row| {
         let import = corpus::import(&row.line, Dialect::Facron, Owner::System);

@@ -161,7 +161,7 @@ pub fn fates(import: &Import) -> BTreeMap<&'static str, usize> {
         let fate = match line.fate {
             Fate::Blank => "blank",
             Fate::Comment => "comment",
-            Fate::Rule { .. } => "rule",
+            Fate::Rules(_) => "rule",
             Fate::Refused => "refused",
         };
         *fates.entry(fate).or_default() += 1;

@@ -1,0 +1,253 @@
+//! Notes: what the loop tells the journal, as frames that wait to be handed to the writer. Pure.
+//!
+//! They stay in order. When the writer is so far behind that they grow too long, those about what waits are
+//! thrown away, and everything that waits is said again when it has caught up.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::frame::{self, Next, Reader};
+use super::record::{Object, Record, Waiting};
+use super::stamp::Stamp;
+use crate::event::{Event, EventMask};
+use crate::rule::Scope;
+
+/// Bytes of frames that may wait for the writer.
+const FRAMES_LEN_MAX: usize = 4 * 1024 * 1024;
+
+/// Bytes of a path that can be noted; the kernel's own limit for a path in one piece is 4096.
+const PATH_LEN_MAX: usize = 16 * 1024;
+
+/// Bytes of paths in one record.
+const PATHS_LEN_MAX: usize = 32 * 1024;
+
+/// How often it is noted that everything has been read.
+const READ_UNTIL_PAUSE: Duration = Duration::from_secs(1);
+
+/// What is noted and not handed over yet.
+#[derive(Debug)]
+pub struct Notes {
+    frames: Vec<u8>,
+    /// Whether something waits that has not been handed over.
+    has_waiting: bool,
+    is_shed: bool,
+    read_until: Stamp,
+    noted_until: Option<Stamp>,
+    owing: BTreeMap<Arc<str>, Stamp>,
+    paused: BTreeSet<Arc<str>>,
+}
+
+impl Notes {
+    /// Nothing is noted yet but who owes a rescan and who is paused.
+    pub fn new(now: Stamp, owing: BTreeMap<Arc<str>, Stamp>, paused: BTreeSet<Arc<str>>) -> Notes {
+        let mut notes = Notes {
+            frames: Vec::new(),
+            has_waiting: false,
+            is_shed: false,
+            read_until: now,
+            noted_until: None,
+            owing,
+            paused,
+        };
+        notes.read_until(now);
+        notes
+    }
+
+    /// This waits on a path, whatever was noted of it before.
+    pub fn waits(&mut self, rule: &str, event: &Event) {
+        // Nobody waits for an answer to a permission event of an earlier life.
+        let mask = event.mask.without(EventMask::ALL_PERMISSION);
+        if mask.is_empty() || self.is_shed {
+            return;
+        }
+        let path = event.path.as_os_str().as_bytes();
+        let old_path = event.old_path.as_deref().map(|path| path.as_os_str().as_bytes());
+        if path.len().max(old_path.map_or(0, <[u8]>::len)) > PATH_LEN_MAX {
+            self.push(&Record::Incomplete { rule, since: self.read_until });
+            return;
+        }
+        let object = event.object.as_ref().map(|object| Object {
+            fsid: object.fsid,
+            kind: object.kind,
+            handle: &object.handle,
+        });
+        let waiting = Waiting {
+            mask,
+            is_dir: event.is_dir,
+            origin: event.origin,
+            time: event.time,
+            path,
+            old_path,
+            object,
+        };
+        self.push(&Record::Waits { rule, waiting });
+        self.has_waiting = true;
+    }
+
+    /// Nothing waits on these paths any more.
+    pub fn answered<'a>(&mut self, rule: &str, paths: impl IntoIterator<Item = &'a Path>) {
+        if self.is_shed {
+            return;
+        }
+        let (mut piece, mut piece_len) = (Vec::new(), 0);
+        for path in paths.into_iter().map(|path| path.as_os_str().as_bytes()) {
+            if piece_len + path.len() > PATHS_LEN_MAX && !piece.is_empty() {
+                self.push(&Record::Answered { rule, paths: std::mem::take(&mut piece) });
+                piece_len = 0;
+            }
+            piece.push(path);
+            piece_len += path.len() + 4;
+        }
+        if !piece.is_empty() {
+            self.push(&Record::Answered { rule, paths: piece });
+        }
+    }
+
+    /// The rule is paused.
+    pub fn paused(&mut self, rule: &Arc<str>) {
+        if self.paused.insert(Arc::clone(rule)) {
+            self.push(&Record::Paused { rule, is_paused: true });
+        }
+    }
+
+    /// The rule is not paused.
+    pub fn resumed(&mut self, rule: &str) {
+        if self.paused.remove(rule) {
+            self.push(&Record::Paused { rule, is_paused: false });
+        }
+    }
+
+    /// The rule owes a walk for what changed since this moment; if it did already, since the earlier one.
+    pub fn owes_rescan(&mut self, rule: &Arc<str>, since: Stamp) {
+        let since = since.or_earlier(self.owing.get(rule).copied());
+        if self.owing.insert(Arc::clone(rule), since) != Some(since) {
+            self.push(&Record::OwesRescan { rule, since: Some(since) });
+        }
+    }
+
+    /// The rule owes no walk.
+    pub fn rescanned(&mut self, rule: &str) {
+        if self.owing.remove(rule).is_some() {
+            self.push(&Record::OwesRescan { rule, since: None });
+        }
+    }
+
+    /// There is no such rule any more.
+    pub fn forgotten(&mut self, rule: &str) {
+        self.owing.remove(rule);
+        self.paused.remove(rule);
+        self.push(&Record::Forgotten { rule });
+    }
+
+    /// A path of the rule is watched from here on.
+    pub fn armed(&mut self, rule: &str, path: &Path, scope: Scope) {
+        let path = path.as_os_str().as_bytes();
+        // The kernel knows no longer ones, so it was not armed either.
+        if path.len() <= PATH_LEN_MAX {
+            self.push(&Record::Armed { rule, path, scope });
+        }
+    }
+
+    /// A path of the rule is not watched from here on.
+    pub fn disarmed(&mut self, rule: &str, path: &Path) {
+        let path = path.as_os_str().as_bytes();
+        if path.len() <= PATH_LEN_MAX {
+            self.push(&Record::Disarmed { rule, path });
+        }
+    }
+
+    /// Whatever changed before this moment has been read, and noted before this. Noted at most once a second.
+    pub fn read_until(&mut self, now: Stamp) {
+        self.read_until = now;
+        let is_due = |noted: Stamp| now.since_boot.saturating_sub(noted.since_boot) >= READ_UNTIL_PAUSE;
+        if self.noted_until.is_none_or(is_due) {
+            self.note_read_until();
+        }
+    }
+
+    /// As [`Notes::read_until`] said last, at once.
+    pub fn note_read_until(&mut self) {
+        if self.noted_until.replace(self.read_until) != Some(self.read_until) {
+            self.push(&Record::ReadUntil(self.read_until));
+        }
+    }
+
+    /// The last moment before which everything was read.
+    pub fn last_read(&self) -> Stamp {
+        self.read_until
+    }
+
+    /// The moment since which the rule owes a walk.
+    pub fn owed_since(&self, rule: &str) -> Option<Stamp> {
+        self.owing.get(rule).copied()
+    }
+
+    /// Whether nothing is to be handed over.
+    pub fn is_empty(&self) -> bool {
+        self.frames.is_empty()
+    }
+
+    /// Whether what waits must be said again: notes were thrown away.
+    pub fn is_shed(&self) -> bool {
+        self.is_shed
+    }
+
+    /// What waits is said again from here on, completely; who owes a rescan and who is paused is said here.
+    pub fn reset(&mut self) {
+        self.is_shed = false;
+        self.push(&Record::Reset);
+        for rule in std::mem::take(&mut self.paused) {
+            self.paused(&rule);
+        }
+        for (rule, since) in std::mem::take(&mut self.owing) {
+            self.owes_rescan(&rule, since);
+        }
+    }
+
+    /// What is noted, to be handed over; and whether there is something in it that waits.
+    pub fn take(&mut self) -> (Vec<u8>, bool) {
+        (std::mem::take(&mut self.frames), std::mem::take(&mut self.has_waiting))
+    }
+
+    /// What was taken could not be handed over. Returns whether notes had to be thrown away.
+    pub fn put_back(&mut self, frames: Vec<u8>) -> bool {
+        self.frames = frames;
+        if self.frames.len() <= FRAMES_LEN_MAX {
+            return false;
+        }
+        self.is_shed = true;
+        let frames = std::mem::take(&mut self.frames);
+        let mut reader = Reader::new(&frames[..]);
+        while let Ok(Next::Payload(payload)) = reader.next() {
+            if let Some(record) = Record::read(payload).filter(is_said_once) {
+                self.push(&record);
+            }
+        }
+        true
+    }
+
+    fn push(&mut self, record: &Record<'_>) {
+        let fits = frame::push(&mut self.frames, |bytes| record.write(bytes));
+        debug_assert!(fits, "paths are bounded so that a record fits into a frame");
+    }
+}
+
+/// Whether a record is not said again after a reset.
+fn is_said_once(record: &Record<'_>) -> bool {
+    match record {
+        Record::Forgotten { .. } | Record::Armed { .. } | Record::Disarmed { .. } => true,
+        Record::Generation(_)
+        | Record::Complete
+        | Record::Waits { .. }
+        | Record::Answered { .. }
+        | Record::Reset
+        | Record::OwesRescan { .. }
+        | Record::Incomplete { .. }
+        | Record::Paused { .. }
+        | Record::WatchedUntil { .. }
+        | Record::ReadUntil(_) => false,
+    }
+}

@@ -1,0 +1,201 @@
+//! Where on the system each rule's path is attached, by real directories.
+//!
+//! A path as a rule wrote it (a *root*) leads through real directories to a file or a directory, or ends where
+//! something is missing. Each directory that matters for it is a [`Site`]: the root's own name in it, a name on the
+//! way that may come to mean something else, or the directory itself. What happens in a directory concerns the
+//! roots of its own site, and those trees whose home is above it: a few look-ups, whatever the number of rules.
+
+use std::collections::{BTreeSet, HashMap};
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A path as rules wrote it; rules that wrote the same path share it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RootId(pub u32);
+
+/// A real directory that matters for a root.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Attachment {
+    /// Absolute, without links.
+    pub directory: PathBuf,
+    /// How it matters.
+    pub what: What,
+}
+
+/// How a directory matters for a root.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum What {
+    /// This entry of it is the root.
+    Own(OsString),
+    /// This entry of it is on the way to the root: a symbolic link, or what is missing.
+    Way(OsString),
+    /// The directory is on the way to the root, or the root itself: it must not go away unseen.
+    Passage,
+    /// The directory is the root.
+    Home,
+}
+
+/// What one directory means to the roots.
+#[derive(Clone, Debug, Default)]
+pub struct Site {
+    own: HashMap<OsString, BTreeSet<RootId>>,
+    way: HashMap<OsString, BTreeSet<RootId>>,
+    passage: BTreeSet<RootId>,
+    home: BTreeSet<RootId>,
+}
+
+/// Every root's attachments, by directory.
+#[derive(Debug, Default)]
+pub struct Index {
+    sites: HashMap<PathBuf, Arc<Site>>,
+    attached: HashMap<RootId, Vec<Attachment>>,
+}
+
+impl Index {
+    /// Puts a root's attachments in the place of those that it had, which are given back.
+    pub fn attach(&mut self, root: RootId, attachments: Vec<Attachment>) -> Vec<Attachment> {
+        let old = self.attached.remove(&root).unwrap_or_default();
+        for attachment in old.iter().filter(|old| !attachments.contains(old)) {
+            self.remove(root, attachment);
+        }
+        for attachment in attachments.iter().filter(|new| !old.contains(new)) {
+            let site = self.sites.entry(attachment.directory.clone()).or_default();
+            Arc::make_mut(site).insert(root, &attachment.what);
+        }
+        if !attachments.is_empty() {
+            self.attached.insert(root, attachments);
+        }
+        old
+    }
+
+    /// The attachments of a root.
+    pub fn attachments(&self, root: RootId) -> &[Attachment] {
+        self.attached.get(&root).map_or(&[], Vec::as_slice)
+    }
+
+    /// What a directory itself means.
+    pub fn site(&self, directory: &Path) -> Option<&Arc<Site>> {
+        self.sites.get(directory)
+    }
+
+    /// The roots that have their home at a directory or above it, from the nearest, each with the home.
+    pub fn homes<'i>(&'i self, directory: &'i Path) -> impl Iterator<Item = (RootId, &'i Path)> {
+        directory.ancestors().flat_map(|home| {
+            let roots = self.sites.get(home).into_iter().flat_map(|site| site.home());
+            roots.map(move |root| (root, home))
+        })
+    }
+
+    fn remove(&mut self, root: RootId, attachment: &Attachment) {
+        let Some(site) = self.sites.get_mut(&attachment.directory) else { return };
+        let site = Arc::make_mut(site);
+        site.remove(root, &attachment.what);
+        if site.is_empty() {
+            self.sites.remove(&attachment.directory);
+        }
+    }
+}
+
+impl Site {
+    /// The roots that this entry of the directory is.
+    pub fn own(&self, name: &OsStr) -> impl Iterator<Item = RootId> {
+        self.own.get(name).into_iter().flatten().copied()
+    }
+
+    /// The roots that this entry of the directory is on the way to.
+    pub fn way(&self, name: &OsStr) -> impl Iterator<Item = RootId> {
+        self.way.get(name).into_iter().flatten().copied()
+    }
+
+    /// The roots that the directory is on the way to.
+    pub fn passage(&self) -> impl Iterator<Item = RootId> {
+        self.passage.iter().copied()
+    }
+
+    /// The roots that the directory is.
+    pub fn home(&self) -> impl Iterator<Item = RootId> {
+        self.home.iter().copied()
+    }
+
+    /// The roots that have an entry of their own here.
+    pub fn owners(&self) -> impl Iterator<Item = RootId> {
+        self.own.values().flatten().copied()
+    }
+
+    /// Whether an entry is on the way to a root.
+    pub fn has_way(&self) -> bool {
+        !self.way.is_empty()
+    }
+
+    /// Whether the directory is on the way to a root.
+    pub fn has_passage(&self) -> bool {
+        !self.passage.is_empty()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.own.is_empty() && self.way.is_empty() && self.passage.is_empty() && self.home.is_empty()
+    }
+
+    fn insert(&mut self, root: RootId, what: &What) {
+        match what {
+            What::Own(name) => self.own.entry(name.clone()).or_default().insert(root),
+            What::Way(name) => self.way.entry(name.clone()).or_default().insert(root),
+            What::Passage => self.passage.insert(root),
+            What::Home => self.home.insert(root),
+        };
+    }
+
+    fn remove(&mut self, root: RootId, what: &What) {
+        match what {
+            What::Own(name) => remove_named(&mut self.own, name, root),
+            What::Way(name) => remove_named(&mut self.way, name, root),
+            What::Passage => drop(self.passage.remove(&root)),
+            What::Home => drop(self.home.remove(&root)),
+        }
+    }
+}
+
+fn remove_named(names: &mut HashMap<OsString, BTreeSet<RootId>>, name: &OsStr, root: RootId) {
+    let Some(roots) = names.get_mut(name) else { return };
+    roots.remove(&root);
+    if roots.is_empty() {
+        names.remove(name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(directory: &str, what: What) -> Attachment {
+        Attachment { directory: directory.into(), what }
+    }
+
+    #[test]
+    fn a_directory_concerns_its_own_roots_and_the_homes_above_it() {
+        let mut index = Index::default();
+        let (tree, file) = (RootId(1), RootId(2));
+        index.attach(tree, vec![at("/srv", What::Passage), at("/srv/in", What::Home)]);
+        index.attach(file, vec![at("/srv/in", What::Own("f".into()))]);
+        let homes: Vec<_> = index.homes(Path::new("/srv/in/a/b")).collect();
+        assert_eq!(homes, [(tree, Path::new("/srv/in"))]);
+        assert_eq!(index.homes(Path::new("/srv/inn")).count(), 0);
+        let site = index.site(Path::new("/srv/in")).expect("a site");
+        assert_eq!(site.own(OsStr::new("f")).collect::<Vec<_>>(), [file]);
+        assert_eq!(site.own(OsStr::new("g")).count(), 0);
+    }
+
+    #[test]
+    fn attaching_again_moves_and_detaching_leaves_nothing() {
+        let mut index = Index::default();
+        let root = RootId(7);
+        index.attach(root, vec![at("/a", What::Passage), at("/a", What::Way("x".into()))]);
+        let old = index.attach(root, vec![at("/a", What::Passage), at("/b", What::Home)]);
+        assert_eq!(old.len(), 2);
+        assert!(!index.site(Path::new("/a")).expect("a site").has_way());
+        assert_eq!(index.homes(Path::new("/b")).count(), 1);
+        index.attach(root, Vec::new());
+        assert!(index.sites.is_empty() && index.attached.is_empty());
+    }
+}

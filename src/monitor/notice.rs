@@ -1,0 +1,44 @@
+//! What the monitor tells the loop.
+
+use crate::event::Event;
+use crate::rule::RuleId;
+
+/// Something that the loop has to know.
+#[derive(Clone, Debug)]
+pub enum Notice {
+    /// An event that a rule asks for.
+    Event {
+        /// Whose.
+        rule: RuleId,
+        /// What.
+        event: Event,
+    },
+    /// A rule is watched, this way; told when it becomes so and when the way changes.
+    Armed {
+        /// Which.
+        rule: RuleId,
+        /// `filesystem`, `directories`, `directory`, `parent`, `waiting`; several with commas between, sorted.
+        by: String,
+    },
+    /// A path of a rule cannot be watched now; it is tried again. Told when the reason comes up or changes.
+    Degraded {
+        /// Which.
+        rule: RuleId,
+        /// What was tried on what, and why it failed: a lower-case sentence.
+        reason: String,
+    },
+    /// Every rule of the last rule set is armed, or degraded.
+    Settled,
+    /// Events were lost; each of these rules may have missed some.
+    Overflow {
+        /// Which.
+        rules: Vec<RuleId>,
+    },
+    /// A rescan is at its end: its findings came before.
+    RescanDone {
+        /// Whose.
+        rule: RuleId,
+        /// How many events it made.
+        events: u64,
+    },
+}

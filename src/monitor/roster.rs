@@ -1,0 +1,168 @@
+//! Which rules stand behind which root: the rules of the moment, by the paths that they wrote.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::traffic::{RootOrder, RootState};
+use crate::matcher::{self, RootId};
+use crate::plan::Demand;
+use crate::rule::{Rule, RuleId, RuleSet};
+
+/// The rules, and the roots that they share.
+#[derive(Debug, Default)]
+pub struct Roster {
+    rules: Arc<RuleSet>,
+    roots: BTreeMap<RootId, Root>,
+    by_path: BTreeMap<PathBuf, RootId>,
+    /// For each rule what was told of it last.
+    told: Vec<Option<Told>>,
+    next: u32,
+}
+
+/// A path as rules wrote it.
+#[derive(Debug)]
+pub struct Root {
+    /// As they wrote it.
+    pub written: PathBuf,
+    /// Which rules.
+    pub rules: Vec<RuleId>,
+    /// How it stands with it; none: not known yet.
+    pub state: Option<RootState>,
+}
+
+/// How it stands with a rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// It is watched, these ways.
+    Armed(String),
+    /// A path of it cannot be watched now.
+    Degraded(String),
+}
+
+impl Roster {
+    /// Puts a rule set in the place of the old. Paths that stay keep their roots, so that nothing is lost of them.
+    pub fn replace(&mut self, rules: &Arc<RuleSet>) -> Vec<RootOrder> {
+        let mut by_path = BTreeMap::<PathBuf, Vec<RuleId>>::new();
+        for (id, rule) in rules.iter() {
+            for path in &rule.watch.paths {
+                let of_path = by_path.entry(path.clone()).or_default();
+                // A path that a rule names twice counts once.
+                if of_path.last() != Some(&id) {
+                    of_path.push(id);
+                }
+            }
+        }
+        let mut old = std::mem::take(&mut self.roots);
+        let ids = std::mem::take(&mut self.by_path);
+        for (written, of_path) in by_path {
+            let id = ids.get(&written).copied().unwrap_or_else(|| {
+                self.next += 1;
+                RootId(self.next)
+            });
+            let state = old.remove(&id).and_then(|root| root.state);
+            self.by_path.insert(written.clone(), id);
+            self.roots.insert(id, Root { written, rules: of_path, state });
+        }
+        self.keep_told(rules);
+        self.rules = Arc::clone(rules);
+        self.orders()
+    }
+
+    /// The rules of the moment.
+    pub fn rules(&self) -> &Arc<RuleSet> {
+        &self.rules
+    }
+
+    /// A rule of the moment.
+    pub fn rule(&self, id: RuleId) -> &Arc<Rule> {
+        self.rules.rule(id)
+    }
+
+    /// A root; none: no rule has its path any more.
+    pub fn root(&self, id: RootId) -> Option<&Root> {
+        self.roots.get(&id)
+    }
+
+    /// Every root.
+    pub fn ids(&self) -> impl Iterator<Item = RootId> {
+        self.roots.keys().copied()
+    }
+
+    /// The root of a path as it is written.
+    pub fn by_path(&self, written: &Path) -> Option<RootId> {
+        self.by_path.get(written).copied()
+    }
+
+    /// Those rules of a root that ask for the entries of a directory below its home.
+    pub fn entering(&self, root: RootId, below: &[u8]) -> Vec<RuleId> {
+        let rules = self.root(root).map_or(&[][..], |root| &root.rules);
+        let enters = |id: &&RuleId| matcher::is_entered(&self.rule(**id).watch, below);
+        rules.iter().filter(enters).copied().collect()
+    }
+
+    /// Notes how it stands with a root; gives the rules for which that makes a difference.
+    pub fn note(&mut self, id: RootId, state: RootState) -> Vec<(RuleId, Told)> {
+        let Some(root) = self.roots.get_mut(&id) else { return Vec::new() };
+        root.state = Some(state);
+        let rules = root.rules.clone();
+        rules.into_iter().filter_map(|rule| Some((rule, self.news(rule)?))).collect()
+    }
+
+    /// What is to be told of a rule, if all its roots are known and it was not told yet.
+    pub fn news(&mut self, rule: RuleId) -> Option<Told> {
+        let told = self.standing(rule)?;
+        let before = &mut self.told[rule.0 as usize];
+        (before.as_ref() != Some(&told)).then(|| before.insert(told).clone())
+    }
+
+    fn standing(&self, rule: RuleId) -> Option<Told> {
+        let paths = self.rule(rule).watch.paths.iter();
+        let states: Option<Vec<&RootState>> =
+            paths.map(|path| self.root(*self.by_path.get(path)?)?.state.as_ref()).collect();
+        let states = states?;
+        let degraded = states.iter().find_map(|state| match state {
+            RootState::Degraded(reason) => Some(Told::Degraded(reason.clone())),
+            RootState::Armed(_) => None,
+        });
+        Some(degraded.unwrap_or_else(|| {
+            let mut ways: Vec<&str> = states
+                .iter()
+                .filter_map(|state| match state {
+                    RootState::Armed(by) => Some(by.as_str()),
+                    RootState::Degraded(_) => None,
+                })
+                .collect();
+            ways.sort_unstable();
+            ways.dedup();
+            Told::Armed(ways.join(","))
+        }))
+    }
+
+    /// A rule that stays as it was is not told of again.
+    fn keep_told(&mut self, rules: &Arc<RuleSet>) {
+        let told = std::mem::take(&mut self.told);
+        let mut old: BTreeMap<Arc<str>, (Arc<Rule>, Option<Told>)> = self
+            .rules
+            .iter()
+            .zip(told)
+            .map(|((_, rule), told)| (Arc::clone(&rule.name), (Arc::clone(rule), told)))
+            .collect();
+        self.told = rules
+            .iter()
+            .map(|(_, rule)| {
+                let (before, told) = old.remove(&rule.name)?;
+                (before.watch == rule.watch).then_some(told)?
+            })
+            .collect();
+    }
+
+    fn orders(&self) -> Vec<RootOrder> {
+        let order = |(id, root): (&RootId, &Root)| {
+            let rules: Vec<Arc<Rule>> = root.rules.iter().map(|id| Arc::clone(self.rule(*id))).collect();
+            let demand = Demand::of(rules.iter().map(|rule| &rule.watch));
+            RootOrder { id: *id, written: root.written.clone(), demand, rules }
+        };
+        self.roots.iter().map(order).collect()
+    }
+}

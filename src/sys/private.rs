@@ -1,0 +1,221 @@
+//! A directory that is ours alone: state that others could write would be orders that others could give.
+//!
+//! It is opened once, never through a link in its last component, and locked, so that two daemons never keep
+//! their state in one place. Everything in it is reached through its descriptor: whoever renames a directory
+//! above it changes nothing.
+
+use std::fmt;
+use std::fs::{File, Permissions};
+use std::io;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, Flock, FlockArg, OFlag, openat, renameat};
+use nix::sys::stat::Mode;
+use nix::unistd::{UnlinkatFlags, geteuid, linkat, unlinkat};
+
+use super::directory::{DirectoryError, open_private};
+
+/// What is tried again before a directory counts as another daemon's: a child that a killed daemon was just
+/// starting holds the lock until its execve(2).
+const LOCK_TRIES: u32 = 25;
+
+/// Between two such tries.
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
+
+/// The directory, open and locked until it is dropped.
+#[derive(Debug)]
+pub struct PrivateDirectory {
+    descriptor: Flock<File>,
+    path: PathBuf,
+}
+
+/// Why a directory is not used.
+#[derive(Debug)]
+pub enum PrivateError {
+    /// Another process has locked it.
+    InUse,
+    /// It is not ours alone.
+    Unfit(DirectoryError),
+    /// The system refused.
+    Failed(io::Error),
+}
+
+impl fmt::Display for PrivateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PrivateError::InUse => f.write_str("another process uses the directory"),
+            PrivateError::Unfit(error) => error.fmt(f),
+            PrivateError::Failed(error) => error.fmt(f),
+        }
+    }
+}
+
+impl PrivateDirectory {
+    /// Opens it as [`open_private`] does, and locks it: flock(2). Its mode becomes 0700.
+    ///
+    /// # Errors
+    /// It cannot be made or opened, is not ours alone, or is locked by another process.
+    pub fn open(path: &Path) -> Result<PrivateDirectory, PrivateError> {
+        let directory = File::from(open_private(path).map_err(PrivateError::Unfit)?);
+        let mode = directory.metadata().map_err(PrivateError::Failed)?.mode() & 0o7777;
+        if mode != 0o700 {
+            directory.set_permissions(Permissions::from_mode(0o700)).map_err(PrivateError::Failed)?;
+        }
+        Ok(PrivateDirectory { descriptor: lock(directory)?, path: path.to_owned() })
+    }
+
+    /// Its path as it was given, for messages.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Opens a file in it for reading; none if there is none.
+    ///
+    /// # Errors
+    /// It is not a regular file of our own, or the system refuses.
+    pub fn read(&self, name: &str) -> io::Result<Option<File>> {
+        let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
+        let file = match openat(&*self.descriptor, name, flags, Mode::empty()) {
+            Ok(descriptor) => File::from(descriptor),
+            Err(Errno::ENOENT) => return Ok(None),
+            Err(errno) => return Err(errno.into()),
+        };
+        let metadata = file.metadata()?;
+        if !metadata.is_file() || metadata.uid() != geteuid().as_raw() {
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, "not a regular file of our own"));
+        }
+        Ok(Some(file))
+    }
+
+    /// Makes a new file in it, for writing: openat(2) with O_EXCL, mode 0600.
+    ///
+    /// # Errors
+    /// The name is taken, or the system refuses.
+    pub fn create(&self, name: &str) -> io::Result<File> {
+        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        Ok(openat(&*self.descriptor, name, flags, Mode::S_IRUSR | Mode::S_IWUSR)?.into())
+    }
+
+    /// Removes a file from it, if it is there: unlinkat(2).
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn remove(&self, name: &str) -> io::Result<()> {
+        match unlinkat(&*self.descriptor, name, UnlinkatFlags::NoRemoveDir) {
+            Ok(()) | Err(Errno::ENOENT) => Ok(()),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// Renames a file in it, over another if there is one: renameat(2).
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        Ok(renameat(&*self.descriptor, from, &*self.descriptor, to)?)
+    }
+
+    /// Gives a file in it a further name: linkat(2).
+    ///
+    /// # Errors
+    /// The name is taken, it is no file, or the file system knows no hard links.
+    pub fn link(&self, name: &str, further: &str) -> io::Result<()> {
+        Ok(linkat(&*self.descriptor, name, &*self.descriptor, further, AtFlags::empty())?)
+    }
+
+    /// Waits until its entries are on the disk: fsync(2).
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn sync(&self) -> io::Result<()> {
+        self.descriptor.sync_all()
+    }
+}
+
+fn lock(mut directory: File) -> Result<Flock<File>, PrivateError> {
+    for _ in 0..LOCK_TRIES {
+        match Flock::lock(directory, FlockArg::LockExclusiveNonblock) {
+            Ok(locked) => return Ok(locked),
+            Err((unlocked, Errno::EWOULDBLOCK)) => directory = unlocked,
+            Err((_, errno)) => return Err(PrivateError::Failed(errno.into())),
+        }
+        std::thread::sleep(LOCK_PAUSE);
+    }
+    Err(PrivateError::InUse)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn a_directory_is_made_and_closed_to_others() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("a/b");
+        drop(PrivateDirectory::open(&path).unwrap());
+        std::fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
+        drop(PrivateDirectory::open(&path).unwrap());
+        assert_eq!(path.metadata().unwrap().mode() & 0o7777, 0o700);
+    }
+
+    #[test]
+    fn a_link_in_its_place_is_not_followed() {
+        let place = tempfile::tempdir().unwrap();
+        std::fs::create_dir(place.path().join("real")).unwrap();
+        symlink("real", place.path().join("link")).unwrap();
+        let refused = PrivateDirectory::open(&place.path().join("link"));
+        assert!(matches!(refused, Err(PrivateError::Unfit(_))), "{refused:?}");
+    }
+
+    #[test]
+    fn only_one_holds_it_at_a_time() {
+        let place = tempfile::tempdir().unwrap();
+        let first = PrivateDirectory::open(place.path()).unwrap();
+        assert!(matches!(PrivateDirectory::open(place.path()), Err(PrivateError::InUse)));
+        drop(first);
+        assert!(PrivateDirectory::open(place.path()).is_ok());
+    }
+
+    #[test]
+    fn only_regular_files_of_our_own_are_read() {
+        let place = tempfile::tempdir().unwrap();
+        let directory = PrivateDirectory::open(place.path()).unwrap();
+        assert!(directory.read("missing").unwrap().is_none());
+        directory.create("file").unwrap().write_all(b"text").unwrap();
+        let mut text = String::new();
+        directory.read("file").unwrap().unwrap().read_to_string(&mut text).unwrap();
+        assert_eq!(text, "text");
+
+        symlink("file", place.path().join("link")).unwrap();
+        nix::unistd::mkfifo(&place.path().join("fifo"), Mode::S_IRWXU).unwrap();
+        std::fs::create_dir(place.path().join("directory")).unwrap();
+        for name in ["link", "fifo", "directory"] {
+            assert!(directory.read(name).is_err(), "{name}");
+        }
+        assert!(directory.create("file").is_err(), "a name that is taken is not written over");
+    }
+
+    #[test]
+    fn what_belongs_to_somebody_else_is_refused() {
+        if !geteuid().is_root() {
+            return;
+        }
+        let place = tempfile::tempdir().unwrap();
+        let other = Some(nix::unistd::Uid::from_raw(65534));
+        let path = place.path().join("theirs");
+        std::fs::create_dir(&path).unwrap();
+        nix::unistd::chown(&path, other, None).unwrap();
+        assert!(matches!(PrivateDirectory::open(&path), Err(PrivateError::Unfit(_))));
+
+        let directory = PrivateDirectory::open(place.path()).unwrap();
+        drop(directory.create("planted").unwrap());
+        nix::unistd::chown(&place.path().join("planted"), other, None).unwrap();
+        assert!(directory.read("planted").is_err());
+    }
+}

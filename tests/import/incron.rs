@@ -1,0 +1,201 @@
+//! Commands, paths and owners of incron's tables, as rules. A name never becomes shell text.
+
+use crate::corpus;
+use facron::import::{Dialect, Import, Owner};
+
+fn import(line: &str) -> Import {
+    corpus::import(line.as_bytes(), Dialect::Incron, Owner::System)
+}
+
+/// What becomes of a command: its arguments joined by `|`, `sh: TEXT`, or the codes of its refusal.
+fn check(command: &str, expected: &str) {
+    let import = import(&format!("/srv/d IN_CREATE {command}"));
+    let outcome = match corpus::rules(&import).first() {
+        None => corpus::codes(&import).join(" "),
+        Some(rule) => match rule.get("shell") {
+            Some(text) => format!("sh: {}", text.as_str().expect("a string")),
+            None => corpus::strings(rule, "command").join("|"),
+        },
+    };
+    assert_eq!(outcome, expected, "{command}");
+}
+
+#[test]
+fn a_command_without_shell_syntax_becomes_arguments() {
+    check("/bin/h $@/$# $@ $# $%", "/bin/h|{path}|{dir}|{name}|{events}");
+    check("/bin/h --in=$@/$#.x", "/bin/h|--in={path}.x");
+    check("/bin/h 'a b' \"c d\" e\\ f ''", "/bin/h|a b|c d|e f|");
+    check("/bin/h '$@/$#' \"$#\"", "/bin/h|{path}|{name}");
+    check("/bin/h {x} }", "/bin/h|{{x}}|}}");
+    check("/bin/h '{x}'", "/bin/h|{{x}}");
+    check("/bin/h $$ a$$ '$$x'", "/bin/h|$|a$|$x");
+    check("/bin/h 5% a,b @x +1 100$", "/bin/h|5%|a,b|@x|+1|100$");
+    check("/bin/h # $# is the name", "/bin/h");
+    check("echo $@", "/usr/bin/echo|{dir}");
+    check("bin/h x", "/bin/h|x");
+}
+
+#[test]
+fn shell_syntax_becomes_shell_text_with_the_name_as_its_parameter() {
+    check("/bin/h $@/$# > /x", "sh: /bin/h \"$1\" > /x");
+    check("/bin/h \"$@/$#.bak\" && /bin/i $#", "sh: /bin/h \"${1}.bak\" && /bin/i \"${1##*/}\"");
+    check("/bin/h x$#y $@; true", "sh: /bin/h x\"${1##*/}\"y \"${1%/*}\"; true");
+    check("f=$@/$#; /bin/h \"$$f\"", "sh: f=\"$1\"; /bin/h \"$f\"");
+    check("/bin/h $$HOME/x", "sh: /bin/h $HOME/x");
+    check("/bin/h `/bin/i $#`", "sh: /bin/h `/bin/i \"${1##*/}\"`");
+    check("/bin/h $$(/bin/i $#)", "sh: /bin/h $(/bin/i \"${1##*/}\")");
+    check("/bin/h *.txt", "sh: /bin/h *.txt");
+    check("cd /x && /bin/h", "sh: cd /x && /bin/h");
+    check("A=b /bin/h", "sh: A=b /bin/h");
+    check("~/bin/h", "sh: ~/bin/h");
+    check("/bin/h $$$#; x", "sh: /bin/h \\$\"${1##*/}\"; x");
+    check("/bin/h \"$$$#\"; x", "sh: /bin/h \"\\$${1##*/}\"; x");
+    check("/bin/h '$$HOME'; x", "sh: /bin/h '$HOME'; x");
+    // What `command` would replace stays literal in shell text.
+    check("/bin/h '$$$$'", "sh: /bin/h '$$'");
+    check("/bin/h a # $# is the name; x", "/bin/h|a");
+    check("/bin/h; # $# is the name", "sh: /bin/h;");
+}
+
+#[test]
+fn what_only_bash_understands_goes_to_bash() {
+    check(
+        "/bin/h $# &> /x",
+        "/bin/bash|-c|/bin/h \"$${{1##*/}}\" &> /x|facron|{path}".replace("$$", "$").as_str(),
+    );
+    check("[[ -f $@/$# ]]; x", "I104");
+    check("[[ -f /x ]] && /bin/h $#", "/bin/bash|-c|[[ -f /x ]] && /bin/h \"${{1##*/}}\"|facron|{path}");
+    check("/bin/h {a,b}", "/bin/bash|-c|/bin/h {{a,b}}|facron|{path}");
+    check("source /x; /bin/h", "/bin/bash|-c|source /x; /bin/h|facron|{path}");
+    // `shell` has no escape for what looks like a placeholder.
+    check("/bin/h | awk '{name}'", "/bin/sh|-c|/bin/h | awk '{{name}}'|facron|{path}");
+}
+
+#[test]
+fn a_name_that_would_become_program_text_is_refused() {
+    for command in [
+        "sh -c 'cp $@/$# /x'",
+        "sh -c \"cp $@/$# /x\"",
+        "sh -c $@/$#",
+        "/usr/bin/sudo -u u /bin/bash -lc \"x $#\"",
+        "eval $#",
+        "ssh host cat $#",
+        "/usr/bin/ssh host cat $#",
+        "su u -c \"x $#\"",
+        "perl -e \"print '$#'\"",
+        "/usr/bin/python3 -c 'print(\"$#\")'",
+        "awk \"/$#/\" /x",
+        "sed s/x/$#/ /x",
+        "trap \"echo $#\" EXIT; x",
+        "echo $# | sh",
+        "echo \"cp $#\" | at now",
+        "echo '$#' | logger",
+        "x \"$$(y $#)\"; z",
+        "x \"`y $#`\"; z",
+        "x \\$#; z",
+        "echo $$(( $# + 1 ))",
+        "env -S \"x $#\"",
+    ] {
+        let import = import(&format!("/srv/d IN_CREATE {command}"));
+        assert_eq!(corpus::codes(&import), ["I104"], "{command}\n{}", import.toml);
+    }
+    check("$@/$# x", "I055");
+    check("$#", "I055");
+}
+
+#[test]
+fn what_no_shell_would_run_or_would_run_differently_is_refused() {
+    check("/bin/h 'x", "I108");
+    check("/bin/h $$1; x", "I109");
+    check("/bin/h $$@; x", "I109");
+    check("set -- a; /bin/h", "I109");
+    check("nowhere x", "I101");
+    check("IN_CREATE /bin/h", "I022");
+    check("# only a comment", "I073");
+}
+
+#[test]
+fn a_path_is_what_was_meant() {
+    for (path, expected) in [
+        ("/srv/a\\ b", "path=/srv/a b"),
+        ("/srv/d/../d", "path=/srv/d scope=tree exclude=.*/ dirs"),
+        ("srv/d", "path=/srv/d scope=tree exclude=.*/ dirs"),
+        ("/srv/d/*", "path=/srv/d scope=tree exclude=.*/ dirs"),
+        ("/srv/d/*.t?t", "path=/srv/d scope=children include=*.t\\?t"),
+        ("/srv/d/*/in", "path=/srv/d scope=tree include=*/in,*/in/** exclude=.*/ dirs"),
+        ("/x/.config", "path=/x/.config scope=tree exclude=.*/ dirs"),
+        ("/srv/f", "path=/srv/f"),
+        ("\"/srv/d\"", "I074"),
+        ("/srv/$(id)", "I076"),
+        ("~/x", "I078"),
+    ] {
+        let import = import(&format!("{path} IN_CLOSE_WRITE /bin/h"));
+        let Some(rule) = corpus::rules(&import).into_iter().next() else {
+            assert_eq!(corpus::codes(&import), [expected], "{path}");
+            continue;
+        };
+        let mut said = format!("path={}", rule["path"].as_str().expect("a string"));
+        if let Some(scope) = rule.get("scope") {
+            said.push_str(&format!(" scope={}", scope.as_str().expect("a string")));
+        }
+        for key in ["include", "exclude"] {
+            if rule.contains_key(key) {
+                said.push_str(&format!(" {key}={}", corpus::strings(&rule, key).join(",")));
+            }
+        }
+        if rule.contains_key("dirs") {
+            said.push_str(" dirs");
+        }
+        assert_eq!(said, expected, "{path}");
+    }
+}
+
+#[test]
+fn the_wildcards_of_a_watched_file_are_the_file() {
+    let import = import("/srv/f IN_CLOSE_WRITE /bin/h $@ $# $@/$#");
+    let rules = corpus::rules(&import);
+    assert_eq!(corpus::strings(&rules[0], "command"), ["/bin/h", "{path}", "{name}", "{path}"]);
+    assert_eq!(corpus::codes(&import), ["I107"]);
+}
+
+#[test]
+fn a_users_table_runs_as_the_user_with_the_environment_of_incron() {
+    let line = b"/srv/d IN_CREATE /bin/h\n~/x IN_CREATE abcd\n";
+    let import = corpus::import(line, Dialect::Incron, Owner::User("u1".to_owned()));
+    let rules = corpus::rules(&import);
+    assert_eq!(rules[0]["user"].as_str(), Some("u1"));
+    assert_eq!(rules[0]["env"]["PATH"].as_str(), Some("/usr/local/bin:/usr/bin:/bin:/usr/X11R6/bin"));
+    assert_eq!(rules[0]["no-new-privs"].as_bool(), Some(false));
+    assert_eq!(rules[1]["path"].as_str(), Some("/home/u1/x"));
+    assert_eq!(corpus::strings(&rules[1], "command"), ["/usr/local/bin/abcd"]);
+
+    let root = corpus::import(line, Dialect::Incron, Owner::User("root".to_owned()));
+    assert!(!corpus::rules(&root)[0].contains_key("user"), "{}", root.toml);
+}
+
+#[test]
+fn events_and_options_are_what_they_meant() {
+    for (mask, on, codes) in [
+        ("IN_MOVE,IN_CLOSE", "close-write,close-nowrite,moved-from,moved-to", ""),
+        ("IN_CREATE,IN_UNMOUNT", "create", "I089"),
+        ("IN_CREATE,IN_Q_OVERFLOW", "create,q-overflow", "I095"),
+        ("IN_Q_OVERFLOW", "q-overflow", "I095"),
+        ("IN_CREATE,IN_ONESHOT", "", "I090"),
+        ("IN_CREATE,IN_DONT_FOLLOW", "create", ""),
+        ("IN_CREATE,recursive=true,dotdirs=false,loopable=false", "create", ""),
+        ("IN_CREATE,,", "create", ""),
+        ("67108872", "close-write", "I089"),
+        ("4294967296", "", "I087"),
+        ("-1", "", "I087"),
+        ("+8", "", "I087"),
+        ("0x100", "", "I087"),
+        ("IN_MOVE_FROM", "", "I085 I086"),
+    ] {
+        let import = import(&format!("/srv/d {mask} /bin/h"));
+        assert_eq!(corpus::codes(&import).join(" "), codes, "{mask}");
+        let rules = corpus::rules(&import);
+        let events: Vec<String> =
+            rules.iter().flat_map(corpus::on).map(|events| events.to_string()).collect();
+        assert_eq!(events.join(","), on, "{mask}");
+    }
+}

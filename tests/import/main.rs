@@ -1,0 +1,10 @@
+//! `facron import`: the corpora of classic lines, tables in all their variety, and the binary.
+
+mod classic_facron;
+mod classic_incron;
+mod corpus;
+mod facron;
+mod hostile;
+mod incron;
+mod program;
+mod roundtrip;

@@ -1,0 +1,107 @@
+//! Directories that come and go below a tree, as root and as a user.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+
+use facron::event::EventMask;
+
+use crate::ground::{Ground, is_user, shell};
+use crate::kit::{Watched, rule};
+
+fn fast_directories() {
+    let ground = Ground::new();
+    let mut watched = Watched::new(&rule(&ground.path(), "scope = 'tree'\non = 'arrived'"));
+    shell(
+        "i=0; while [ $i -lt 300 ]; do mkdir -p \"$1/$i/a/b\"; echo x > \"$1/$i/a/b/f\"; i=$((i+1)); done",
+        &[&ground.path()],
+    );
+    let expected: BTreeSet<PathBuf> = (0..300).map(|number| ground.at(format!("{number}/a/b/f"))).collect();
+    watched.until("300 files", |watched| watched.paths(EventMask::ARRIVED) == expected);
+    watched.quiet();
+    let total = watched.events().count();
+    assert!(total <= 310, "told {total} times, 300 files were made");
+}
+
+#[test]
+fn no_file_in_a_new_directory_is_missed() {
+    fast_directories();
+}
+
+#[test]
+fn no_file_in_a_new_directory_is_missed_for_a_user() {
+    if is_user("trees::no_file_in_a_new_directory_is_missed_for_a_user") {
+        fast_directories();
+    }
+}
+
+fn directories_that_move() {
+    let ground = Ground::new();
+    fs::create_dir_all(ground.at("tree/a/b")).expect("directories");
+    fs::create_dir_all(ground.at("out/x/y")).expect("directories");
+    fs::write(ground.at("out/x/y/f"), "x").expect("a file");
+    let mut watched = Watched::new(&rule(&ground.at("tree"), "scope = 'tree'\ndirs = true"));
+    fs::rename(ground.at("tree/a"), ground.at("tree/z")).expect("renamed");
+    fs::write(ground.at("tree/z/b/f"), "x").expect("a file");
+    watched.expect(EventMask::ARRIVED, &ground.at("tree/z/b/f"));
+    assert!(!watched.paths(EventMask::ARRIVED).contains(&ground.at("tree/a/b/f")));
+    watched.expect(EventMask::MOVED_FROM, &ground.at("tree/a"));
+    watched.expect(EventMask::ARRIVED, &ground.at("tree/z"));
+    fs::rename(ground.at("out/x"), ground.at("tree/x")).expect("moved in");
+    watched.expect(EventMask::ARRIVED, &ground.at("tree/x/y/f"));
+    fs::write(ground.at("tree/x/y/g"), "x").expect("a file");
+    watched.expect(EventMask::ARRIVED, &ground.at("tree/x/y/g"));
+    fs::rename(ground.at("tree/x"), ground.at("out/x")).expect("moved out");
+    watched.expect(EventMask::MOVED_FROM, &ground.at("tree/x"));
+    watched.forget();
+    fs::write(ground.at("out/x/y/h"), "x").expect("a file");
+    watched.quiet();
+    assert_eq!(watched.events().count(), 0, "{:#?}", watched.summary());
+    fs::remove_dir_all(ground.at("tree/z")).expect("removed");
+    watched.expect(EventMask::DELETE, &ground.at("tree/z"));
+    watched.expect(EventMask::DELETE, &ground.at("tree/z/b/f"));
+}
+
+#[test]
+fn directories_that_move_are_followed() {
+    directories_that_move();
+}
+
+#[test]
+fn directories_that_move_are_followed_for_a_user() {
+    if is_user("trees::directories_that_move_are_followed_for_a_user") {
+        directories_that_move();
+    }
+}
+
+#[test]
+fn a_path_that_comes_goes_and_comes_again_is_watched_each_time() {
+    let ground = Ground::new();
+    let path = ground.at("a/b/in");
+    let mut watched = Watched::new(&rule(&path, "scope = 'tree'"));
+    assert_eq!(watched.standing(), "waiting");
+    for round in 0..3 {
+        watched.forget();
+        shell("mkdir -p \"$1/sub\"; echo x > \"$1/sub/f\"", &[&path]);
+        watched.expect(EventMask::ARRIVED, &path.join("sub/f"));
+        watched.until("armed", |watched| !watched.standing().is_empty());
+        fs::write(path.join("g"), "x").expect("a file");
+        watched.expect(EventMask::ARRIVED, &path.join("g"));
+        if round < 2 {
+            watched.forget();
+            fs::remove_dir_all(ground.at("a")).expect("removed");
+            watched.until("waiting", |watched| watched.standing() == "waiting");
+        }
+    }
+}
+
+#[test]
+fn a_file_that_comes_later_is_seen() {
+    let ground = Ground::new();
+    let path = ground.at("a/f");
+    let mut watched = Watched::new(&rule(&path, ""));
+    shell("mkdir \"${1%/f}\"; echo x > \"$1\"", &[&path]);
+    watched.expect(EventMask::ARRIVED, &path);
+    fs::remove_file(&path).expect("removed");
+    watched.expect(EventMask::DELETE, &path);
+}

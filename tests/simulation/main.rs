@@ -1,0 +1,16 @@
+//! The simulation: the real engine lives thousands of random lives in a simulated world, and an oracle that shares no
+//! code with it judges every one of them (RELIABILITY.md 4a).
+//!
+//! `FACRON_LIVES=N` lives N lives, `FACRON_SEED=S` lives that one again and tells it.
+
+#[path = "../stories/rules.rs"]
+mod rules;
+
+mod chance;
+mod lives;
+mod oracle;
+mod prng;
+mod sometimes;
+mod subject;
+mod tell;
+mod world;

@@ -1,0 +1,481 @@
+//! The world around the engine: files that change, children that fail, hang and ignore signals, walks, reloads, and a
+//! loop that wakes late.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use facron::engine::{Action, Exit, Input, Run, StartFailure, StartFailureClass, StopSignal};
+use facron::event::{Cause, Event, EventMask, Origin, RunId};
+use facron::moment::Moment;
+use facron::rule::{RuleId, RuleSet};
+
+use crate::chance::{self, millis};
+use crate::oracle::{Invariant, Oracle, Verdict, hold};
+use crate::prng::Prng;
+use crate::sometimes::Sometimes;
+use crate::subject::{Make, Subject};
+
+const PATHS: [&str; 4] = ["a", "b", "/srv/c", "/srv/deep/d"];
+
+/// Inputs after which a life has to have come to rest.
+const INPUTS_MAX: usize = 20_000;
+
+/// How a life went.
+pub struct Told {
+    pub trace: u64,
+    pub inputs: u64,
+    pub sometimes: Sometimes,
+}
+
+/// One life of an engine in a random world.
+pub struct World {
+    prng: Prng,
+    subject: Box<dyn Subject>,
+    oracle: Oracle,
+    rules: Arc<RuleSet>,
+    now: Moment,
+    /// What will happen, in order.
+    agenda: BTreeMap<(Moment, u64), Happening>,
+    next: u64,
+    children: BTreeMap<RunId, Child>,
+    last_run: RunId,
+    /// Whether the kernel names no cause.
+    is_unprivileged: bool,
+    /// Whether everything goes well from here on, so that all comes to rest.
+    is_ending: bool,
+    has_stopped: bool,
+    inputs: u64,
+    trace: u64,
+    log: Option<Vec<String>>,
+}
+
+/// What happens by itself.
+#[derive(Clone, Debug)]
+enum Happening {
+    Exit(RunId, Exit),
+    Refusal(RunId, bool),
+    Finding(Arc<str>, PathBuf),
+    WalkDone(Arc<str>),
+}
+
+/// How a child takes signals.
+struct Child {
+    heeds: bool,
+    lingers: Duration,
+}
+
+impl World {
+    pub fn new(seed: u64, make: Make, is_logged: bool) -> World {
+        let mut prng = Prng::new(seed);
+        let rules = Arc::new(chance::rule_set(&mut prng));
+        let mut oracle = Oracle::new(&rules);
+        let starts =
+            [Duration::ZERO, Duration::from_secs(1_000_000), Duration::MAX - Duration::from_secs(86_400_000)];
+        let start = prng.pick(&starts);
+        if start > Duration::from_secs(1_000_000) {
+            oracle.sometimes.saw("a clock far from its start");
+        }
+        World {
+            is_unprivileged: prng.chance(20),
+            prng,
+            subject: make(Arc::clone(&rules)),
+            oracle,
+            rules,
+            now: Moment::since_start(start),
+            agenda: BTreeMap::new(),
+            next: 0,
+            children: BTreeMap::new(),
+            last_run: RunId(0),
+            is_ending: false,
+            has_stopped: false,
+            inputs: 0,
+            trace: 0xcbf2_9ce4_8422_2325,
+            log: is_logged.then(Vec::new),
+        }
+    }
+
+    /// Lives until everything has come to rest.
+    pub fn live(&mut self) -> Verdict {
+        let rules = Input::Reload(Arc::clone(&self.rules));
+        self.note(|| crate::tell::input(&rules));
+        self.handle(Input::Tick)?;
+        if self.prng.chance(15) && !self.rules.rules.is_empty() {
+            self.oracle.sometimes.saw("something from an earlier life");
+            let events = PATHS[..2].iter().map(|path| event(path, EventMask::ARRIVED)).collect();
+            let (rule, owes_rescan) = (self.any_rule(), self.prng.chance(30));
+            self.handle(Input::Restore { rule, events, owes_rescan })?;
+        }
+        let mut inputs_left = 20 + self.prng.below(130);
+        while inputs_left > 0 {
+            if self.step()? {
+                inputs_left -= 1;
+            }
+        }
+        self.end()
+    }
+
+    pub fn told(self) -> Told {
+        Told { trace: self.trace, inputs: self.inputs, sometimes: self.oracle.sometimes }
+    }
+
+    /// The last lines of what happened.
+    pub fn log(&self) -> String {
+        let log = self.log.as_deref().unwrap_or_default();
+        log[log.len().saturating_sub(400)..].join("\n")
+    }
+
+    /// The next thing happens; whether it came from outside.
+    fn step(&mut self) -> Result<bool, crate::oracle::Violation> {
+        let outside = self.now + millis(self.prng.pick(&[0, 0, 0, 1, 2, 5, 15, 40, 200]));
+        let happening = self.agenda.keys().next().map(|(moment, _)| *moment);
+        let deadline = self.subject.next_deadline().map(|deadline| self.lateness(deadline));
+        if happening
+            .is_some_and(|moment| moment <= outside && deadline.is_none_or(|deadline| moment <= deadline))
+        {
+            return self.happen().map(|()| false);
+        }
+        if let Some(deadline) = deadline.filter(|deadline| *deadline <= outside) {
+            self.now = self.now.max(deadline);
+            return self.handle(Input::Tick).map(|()| false);
+        }
+        self.now = outside;
+        let input = self.random_input();
+        self.handle(input).map(|()| true)
+    }
+
+    /// The loop is woken when it asks to be, or later.
+    fn lateness(&mut self, deadline: Moment) -> Moment {
+        if self.prng.chance(90) {
+            return deadline;
+        }
+        self.oracle.sometimes.saw("woken late");
+        deadline + millis(self.prng.pick(&[1, 3, 20, 80]))
+    }
+
+    fn happen(&mut self) -> Verdict {
+        let ((moment, _), happening) = self.agenda.pop_first().expect("the caller saw it");
+        self.now = self.now.max(moment);
+        match happening {
+            Happening::Exit(run, exit) => {
+                self.children.remove(&run);
+                self.handle(Input::Exited { run, exit })
+            }
+            Happening::Refusal(run, is_transient) => {
+                self.children.remove(&run);
+                let class = if is_transient { StartFailureClass::Busy } else { StartFailureClass::Missing };
+                let failure = StartFailure { class, message: "cannot".into(), is_transient };
+                self.handle(Input::SpawnFailed { run, failure })
+            }
+            Happening::Finding(name, path) => match self.rule(&name) {
+                Some(rule)
+                    if self.prng.chance(80) && !self.subject.has_room(rule) && !self.is_paused(rule) =>
+                {
+                    self.oracle.sometimes.saw("a walk that waited for room");
+                    self.plan(millis(5), Happening::Finding(name, path));
+                    Ok(())
+                }
+                Some(rule) => {
+                    let event = Event { origin: Origin::Rescan, path, ..event("", EventMask::ARRIVED) };
+                    self.handle(Input::Event { rule, event })
+                }
+                None => Ok(()),
+            },
+            Happening::WalkDone(name) => {
+                let is_waiting = |happening: &Happening| matches!(happening, Happening::Finding(other, _) if *other == name);
+                if self.agenda.values().any(is_waiting) {
+                    self.plan(millis(5), Happening::WalkDone(name));
+                    return Ok(());
+                }
+                self.rule(&name).map_or(Ok(()), |rule| self.handle(Input::RescanDone(rule)))
+            }
+        }
+    }
+
+    fn random_input(&mut self) -> Input {
+        if self.rules.rules.is_empty() {
+            return self.reload();
+        }
+        let rule = self.any_rule();
+        match self.prng.below(1000) {
+            0..900 => Input::Event { rule, event: self.random_event() },
+            900..915 => {
+                let rules =
+                    (0..self.rules.rules.len() as u32).map(RuleId).filter(|_| self.prng.chance(70)).collect();
+                Input::Overflow { rules }
+            }
+            915..930 => {
+                self.oracle.sometimes.saw("a paused rule");
+                Input::Pause(rule)
+            }
+            930..955 => Input::Resume(rule),
+            955..985 => self.reload(),
+            985..990 => Input::Exited { run: RunId(self.last_run.0 + 7), exit: Exit::Code(0) },
+            990..995 => Input::RescanDone(RuleId(7)),
+            _ => Input::Tick,
+        }
+    }
+
+    fn random_event(&mut self) -> Event {
+        let mask = self.prng.pick(&[
+            EventMask::ARRIVED,
+            EventMask::ARRIVED,
+            EventMask::DELETE,
+            EventMask::OPEN,
+            EventMask::MODIFY,
+            EventMask::CLOSE_WRITE,
+            EventMask::MODIFY | EventMask::ARRIVED,
+        ]);
+        let mut event = event(PATHS[self.prng.below(PATHS.len() as u64) as usize], mask);
+        event.cause.pid = if self.is_unprivileged { 0 } else { 1 };
+        if self.prng.chance(15) && self.last_run.0 > 0 {
+            let back = self.prng.below(5.min(self.last_run.0));
+            event.cause.run = Some(RunId(self.last_run.0 - back));
+        }
+        if self.prng.chance(4) {
+            event.origin = Origin::Trigger;
+        }
+        if self.is_unprivileged && self.prng.chance(80) {
+            // The few files that a loop goes round.
+            event.path = PathBuf::from("a");
+        }
+        event
+    }
+
+    fn reload(&mut self) -> Input {
+        if !self.children.is_empty() {
+            self.oracle.sometimes.saw("a reload with runs in flight");
+        }
+        let rules = if self.prng.chance(15) {
+            RuleSet::clone(&self.rules)
+        } else {
+            chance::reloaded(&mut self.prng, &self.rules)
+        };
+        self.rules = Arc::new(rules);
+        // A walk for a rule that is gone is given up.
+        let names: Vec<Arc<str>> = self.rules.rules.iter().map(|rule| Arc::clone(&rule.name)).collect();
+        self.agenda.retain(|_, happening| match happening {
+            Happening::Finding(name, _) | Happening::WalkDone(name) => names.contains(name),
+            Happening::Exit(..) | Happening::Refusal(..) => true,
+        });
+        Input::Reload(Arc::clone(&self.rules))
+    }
+
+    /// From here on everything goes well; at rest, or after a stop, nothing may be left.
+    fn end(&mut self) -> Verdict {
+        self.is_ending = true;
+        if self.prng.chance(40) {
+            return self.shut_down();
+        }
+        for rule in 0..self.rules.rules.len() as u32 {
+            self.handle(Input::Resume(RuleId(rule)))?;
+        }
+        for _ in 0..INPUTS_MAX {
+            let has_walks = self.rules.rules.iter().any(|rule| rule.watch.rescan.is_some());
+            if self.agenda.is_empty()
+                && self.children.is_empty()
+                && (self.subject.is_idle() || !has_walks && self.subject.next_deadline().is_none())
+            {
+                return self.oracle.judge_rest();
+            }
+            self.wait()?;
+        }
+        hold(false, Invariant::Covered, || "it never comes to rest".into())
+    }
+
+    fn shut_down(&mut self) -> Verdict {
+        self.has_stopped = true;
+        if !self.children.is_empty() {
+            self.oracle.sometimes.saw("a stop with runs in flight");
+        }
+        let stop = if self.prng.chance(30) { Input::StopNow } else { Input::Stop };
+        self.handle(stop)?;
+        for _ in 0..INPUTS_MAX {
+            if self.subject.is_finished() {
+                return hold(self.children.is_empty(), Invariant::Finished, || {
+                    "a run outlives the daemon".into()
+                });
+            }
+            match self.prng.below(20) {
+                0 => self.handle(Input::StopNow)?,
+                1 if !self.rules.rules.is_empty() => {
+                    let input = Input::Event { rule: self.any_rule(), event: self.random_event() };
+                    self.handle(input)?;
+                }
+                2 => {
+                    let input = self.reload();
+                    self.handle(input)?;
+                }
+                _ => self.wait()?,
+            }
+        }
+        hold(false, Invariant::Finished, || "it never finishes".into())
+    }
+
+    /// Nothing from outside: the next thing that happens by itself.
+    fn wait(&mut self) -> Verdict {
+        let happening = self.agenda.keys().next().map(|(moment, _)| *moment);
+        let deadline = self.subject.next_deadline();
+        match (happening, deadline) {
+            (Some(moment), deadline) if deadline.is_none_or(|deadline| moment <= deadline) => self.happen(),
+            (_, Some(deadline)) => {
+                self.now = self.now.max(deadline);
+                self.handle(Input::Tick)
+            }
+            (_, None) => {
+                hold(false, Invariant::Armed, || "something is alive, but nothing will happen".into())
+            }
+        }
+    }
+
+    fn handle(&mut self, input: Input) -> Verdict {
+        // A loop that wakes late may find an event before it has ticked: to the engine that is the same, and the
+        // oracle sees the two apart.
+        let is_late = self.subject.next_deadline().is_some_and(|deadline| deadline <= self.now);
+        if is_late && matches!(input, Input::Event { .. }) {
+            self.handle_one(Input::Tick)?;
+        }
+        self.handle_one(input)
+    }
+
+    fn handle_one(&mut self, input: Input) -> Verdict {
+        self.inputs += 1;
+        self.note(|| format!("{:>8} > {}", "", crate::tell::input(&input)));
+        self.oracle.see(self.now, &input);
+        let actions = self.subject.handle(self.now, input);
+        for action in &actions {
+            self.hash(&crate::tell::action(action));
+            self.note(|| format!("{:>8}   {}", "", crate::tell::action(action)));
+        }
+        self.oracle.judge(&actions, &mut *self.subject)?;
+        for action in actions {
+            self.carry_out(action);
+        }
+        Ok(())
+    }
+
+    fn carry_out(&mut self, action: Action) {
+        match action {
+            Action::Spawn(run) => self.spawn(&run),
+            Action::Signal { run, signal } => self.signal(run, signal),
+            Action::Rescan(rule) => self.walk(rule),
+            Action::Report(_) => {}
+        }
+    }
+
+    fn spawn(&mut self, run: &Run) {
+        let id = run.id;
+        self.last_run = self.last_run.max(id);
+        if self.prng.chance(if self.is_ending { 0 } else { 8 }) {
+            let is_transient = self.prng.chance(60);
+            let delay = millis(self.prng.pick(&[0, 0, 1, 30]));
+            self.plan(delay, Happening::Refusal(id, is_transient));
+            return drop(self.children.insert(id, Child { heeds: true, lingers: Duration::ZERO }));
+        }
+        let child = Child { heeds: self.prng.chance(70), lingers: millis(self.prng.pick(&[0, 0, 1, 5, 60])) };
+        self.children.insert(id, child);
+        let exits = [
+            Exit::Code(0),
+            Exit::Code(0),
+            Exit::Code(0),
+            Exit::Code(1),
+            Exit::Code(2),
+            Exit::Signal(libc::SIGSEGV),
+        ];
+        let exit = if self.is_ending { Exit::Code(0) } else { self.prng.pick(&exits) };
+        let lasts = match run.rule.ending.timeout {
+            // At the very moment of its timeout.
+            Some(timeout) if self.prng.chance(20) => {
+                self.oracle.sometimes.saw("a run that ended at the very moment of its timeout");
+                timeout
+            }
+            _ => millis(self.prng.pick(&[0, 1, 3, 10, 30, 100])),
+        };
+        if self.is_ending && !self.has_stopped || self.prng.chance(85) {
+            self.plan(lasts, Happening::Exit(id, exit));
+        } else if run.rule.ending.timeout.is_none() {
+            // Long, but not for ever: nobody would end it.
+            self.plan(millis(400), Happening::Exit(id, exit));
+        }
+    }
+
+    fn signal(&mut self, run: RunId, signal: StopSignal) {
+        let Some(child) = self.children.get(&run) else { return };
+        let (exit, heeds) = match signal {
+            StopSignal::Ask(number) if self.prng.chance(30) => (Exit::Code(number & 1), child.heeds),
+            StopSignal::Ask(number) => (Exit::Signal(number), child.heeds),
+            StopSignal::Kill => (Exit::Signal(libc::SIGKILL), true),
+        };
+        let lingers = self.children[&run].lingers;
+        if heeds {
+            let is_of_run = |happening: &Happening| matches!(happening, Happening::Exit(other, _) | Happening::Refusal(other, _) if *other == run);
+            if self
+                .agenda
+                .values()
+                .any(|happening| matches!(happening, Happening::Refusal(other, _) if *other == run))
+            {
+                return;
+            }
+            self.agenda.retain(|_, happening| !is_of_run(happening));
+            self.plan(lingers, Happening::Exit(run, exit));
+        }
+    }
+
+    fn walk(&mut self, rule: RuleId) {
+        let Some(name) = self.rules.rules.get(rule.0 as usize).map(|rule| Arc::clone(&rule.name)) else {
+            return;
+        };
+        let findings = if self.is_ending { 1 } else { self.prng.below(4) };
+        for _ in 0..findings {
+            let delay = millis(self.prng.below(20));
+            let path = PathBuf::from(self.prng.pick(&PATHS));
+            self.plan(delay, Happening::Finding(Arc::clone(&name), path));
+        }
+        self.plan(millis(20), Happening::WalkDone(name));
+    }
+
+    fn plan(&mut self, delay: Duration, happening: Happening) {
+        self.next += 1;
+        self.agenda.insert((self.now + delay, self.next), happening);
+    }
+
+    fn any_rule(&mut self) -> RuleId {
+        RuleId(self.prng.below(self.rules.rules.len() as u64) as u32)
+    }
+
+    fn rule(&self, name: &str) -> Option<RuleId> {
+        self.rules.iter().find(|(_, rule)| *rule.name == *name).map(|(id, _)| id)
+    }
+
+    fn is_paused(&self, rule: RuleId) -> bool {
+        self.subject.status(rule).is_some_and(|status| status.is_paused)
+    }
+
+    fn hash(&mut self, line: &str) {
+        for byte in line.bytes() {
+            self.trace = (self.trace ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+        }
+    }
+
+    fn note(&mut self, line: impl FnOnce() -> String) {
+        let now = self.now;
+        if let Some(log) = &mut self.log {
+            log.push(format!("{:?}{}", now.elapsed(), line()));
+        }
+    }
+}
+
+/// An event that has nothing special.
+pub fn event(path: &str, mask: EventMask) -> Event {
+    Event {
+        mask,
+        path: PathBuf::from(path),
+        old_path: None,
+        is_dir: false,
+        cause: Cause::default(),
+        time: SystemTime::UNIX_EPOCH,
+        origin: Origin::Event,
+        object: None,
+    }
+}
