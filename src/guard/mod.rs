@@ -78,6 +78,9 @@ const DELAY_MIN: Duration = Duration::from_secs(1);
 /// The longest delay.
 const DELAY_MAX: Duration = Duration::from_secs(60);
 
+/// Before what the system refused for want of means (descriptors, memory, posts) is tried again.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
+
 /// A guard that stood for so long has earned a short delay again.
 const STOOD_WELL: Duration = Duration::from_secs(60);
 
@@ -118,6 +121,7 @@ pub struct Guard {
     started: Moment,
     delay: Duration,
     next_start: Option<Moment>,
+    next_look: Option<Moment>,
 }
 
 /// What tells that paths lead elsewhere.
@@ -151,6 +155,7 @@ impl Guard {
             started: Moment::default(),
             delay: DELAY_MIN,
             next_start: None,
+            next_look: None,
         })
     }
 
@@ -183,7 +188,7 @@ impl Guard {
         if self.next_start.is_none() && self.process.is_none() && !self.stations.is_empty() {
             self.start(now, notices);
         }
-        self.refresh_all(notices);
+        self.refresh_all(now, notices);
     }
 
     /// Members of this session are never asked about: it is a run's. Its children are not either, whether they are
@@ -227,32 +232,38 @@ impl Guard {
         for source in ready {
             match source.token {
                 SOCKET => self.hear(now, notices),
-                NAMES => self.names_changed(notices),
+                NAMES => self.names_changed(now, notices),
                 LEAVING => self.reap(notices),
                 _ => {}
             }
         }
         let mountinfo = self.outside.as_ref().map(|outside| outside.mountinfo.has_changed());
         if matches!(mountinfo, Some(Ok(true))) {
-            self.refresh_all(notices);
+            self.refresh_all(now, notices);
         }
         self.dismiss_idle();
     }
 
     /// A deadline may have come.
     pub fn tick(&mut self, now: Moment, notices: &mut Vec<GuardNotice>) {
-        if self.next_start.is_some_and(|next_start| next_start <= now) {
+        let is_there = |deadline: Option<Moment>| deadline.is_some_and(|deadline| deadline <= now);
+        if is_there(self.next_start) {
             self.next_start = None;
-            if !self.stations.is_empty() {
-                self.start(now, notices);
-                self.refresh_all(notices);
-            }
+            self.start(now, notices);
+            self.refresh_all(now, notices);
+        } else if is_there(self.next_look) {
+            self.refresh_all(now, notices);
         }
     }
 
     /// When [`Guard::tick`] is to be called next.
     pub fn next_deadline(&self) -> Option<Moment> {
-        self.next_start
+        self.next_start.into_iter().chain(self.next_look).min()
+    }
+
+    /// Whether it is known of every rule whether it is guarded.
+    pub fn is_settled(&self) -> bool {
+        self.stations.iter().all(|station| station.told.is_some() && station.arriving.is_none())
     }
 
     /// The process ids of guards, which are to be left for this to reap.
@@ -306,7 +317,8 @@ impl Guard {
     }
 
     /// Any path may lead elsewhere: looks at all of them again.
-    fn refresh_all(&mut self, notices: &mut Vec<GuardNotice>) {
+    fn refresh_all(&mut self, now: Moment, notices: &mut Vec<GuardNotice>) {
+        self.next_look = None;
         if self.stations.is_empty() {
             self.outside = None;
         } else if let Err(error) = self.look_outside() {
@@ -315,7 +327,7 @@ impl Guard {
             notices.push(GuardNotice::Warned { message });
         }
         for index in 0..self.stations.len() {
-            self.refresh(index, notices);
+            self.refresh(index, now, notices);
         }
         self.forget_names();
         self.watch_room();
@@ -333,12 +345,12 @@ impl Guard {
         Ok(())
     }
 
-    fn names_changed(&mut self, notices: &mut Vec<GuardNotice>) {
+    fn names_changed(&mut self, now: Moment, notices: &mut Vec<GuardNotice>) {
         let changes = self.outside.as_mut().map(|outside| outside.names.changes());
         let Some(Ok(changes)) = changes else { return };
         for index in 0..self.stations.len() {
             if self.stations[index].is_concerned_by(&changes) {
-                self.refresh(index, notices);
+                self.refresh(index, now, notices);
             }
         }
         self.forget_names();
@@ -346,7 +358,7 @@ impl Guard {
     }
 
     /// Brings the guard to what a rule's paths lead to at this moment.
-    fn refresh(&mut self, index: usize, notices: &mut Vec<GuardNotice>) {
+    fn refresh(&mut self, index: usize, now: Moment, notices: &mut Vec<GuardNotice>) {
         let (station, Some(outside)) = (&mut self.stations[index], &mut self.outside) else { return };
         let facts = Facts {
             rule_files: &self.surroundings.rule_files,
@@ -359,6 +371,10 @@ impl Guard {
         if let Some(process) = &mut self.process {
             station.move_to(places, &mut self.roster, process);
             station.tell(&self.roster, notices);
+        }
+        if station.is_short_of_means {
+            let next_look = now + LOOK_AGAIN;
+            self.next_look = Some(self.next_look.map_or(next_look, |next| next.min(next_look)));
         }
     }
 
@@ -379,7 +395,7 @@ impl Guard {
     /// Lets a guard go that has nothing to guard, and nobody waiting.
     fn dismiss_idle(&mut self) {
         if self.stations.is_empty() && self.roster.is_empty() {
-            self.next_start = None;
+            (self.next_start, self.next_look) = (None, None);
             self.delay = DELAY_MIN;
             if let Some(process) = self.process.take() {
                 self.let_go(process);

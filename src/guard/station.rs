@@ -38,6 +38,8 @@ pub struct Station {
     pub arriving: Option<PostId>,
     /// Whether the rule is another than that of its posts.
     pub is_changed: bool,
+    /// Whether the system was short of what guarding takes, so that trying again may help.
+    pub is_short_of_means: bool,
     /// What was said last: guarded, or why not; none: nothing yet.
     pub told: Option<Result<(), String>>,
     obstacles: Vec<String>,
@@ -46,8 +48,16 @@ pub struct Station {
 impl Station {
     /// A rule that is not guarded yet.
     pub fn new(rule: Arc<Rule>) -> Station {
-        let (active, arriving, told) = (None, None, None);
-        Station { rule, steps: Vec::new(), active, arriving, is_changed: false, told, obstacles: Vec::new() }
+        Station {
+            rule,
+            steps: Vec::new(),
+            active: None,
+            arriving: None,
+            is_changed: false,
+            is_short_of_means: false,
+            told: None,
+            obstacles: Vec::new(),
+        }
     }
 
     /// Finds what can be guarded of what the paths lead to, and watches the names that they go by: first watched,
@@ -81,11 +91,13 @@ impl Station {
     fn look_once(&mut self, facts: &Facts<'_>, mounts: &MountTable) -> Vec<(Place, OwnedFd)> {
         self.steps.clear();
         self.obstacles.clear();
+        self.is_short_of_means = false;
         let mut places = Vec::new();
         for path in &self.rule.watch.paths {
             match Place::find(path, facts, mounts, &mut self.steps) {
                 Ok(place) => places.push(place),
                 Err(obstacle) => {
+                    self.is_short_of_means |= obstacle.is_want_of_means();
                     self.obstacles.push(format!("cannot guard {}: {obstacle}", escape::path(path)));
                 }
             }
@@ -122,7 +134,7 @@ impl Station {
         if !places.is_empty() {
             self.arriving = roster.post(&self.rule, places, process);
             if self.arriving.is_none() {
-                self.is_changed = true;
+                (self.is_changed, self.is_short_of_means) = (true, true);
                 self.obstacles
                     .push(format!("the guard has no more than {POSTS_MAX} posts, and all are taken"));
             }

@@ -42,6 +42,14 @@ pub enum Obstacle {
     Missing(io::Error),
 }
 
+impl Obstacle {
+    /// Whether the system was short of descriptors or memory, and may have them again in a moment.
+    pub fn is_want_of_means(&self) -> bool {
+        let Obstacle::Missing(error) = self else { return false };
+        matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM))
+    }
+}
+
 impl fmt::Display for Obstacle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -33,12 +33,13 @@ impl Keeper {
         match post.group.read(buffer) {
             Ok(None) => Ok(false),
             Ok(Some(openings)) => {
-                // To the last, even after an error: each holds a descriptor.
-                let answer = |opening| match asks {
-                    true => self.judge(id, opening, now),
-                    false => self.let_through(id, opening),
-                };
-                openings.map(answer).fold(Ok(true), |all, one| all.and(one.map(|()| true)))
+                for opening in openings {
+                    match asks {
+                        true => self.judge(id, opening, now)?,
+                        false => self.let_through(id, opening)?,
+                    }
+                }
+                Ok(true)
             }
             Err(error) if matches!(error.raw_os_error(), Some(libc::EBADF | libc::EFAULT | libc::EINVAL)) => {
                 Err(error)
