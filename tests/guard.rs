@@ -530,6 +530,81 @@ fn the_guard_holds_nothing_that_it_does_not_need() {
     watchdog.assert_silent();
 }
 
+#[test]
+fn between_question_and_answer_the_guard_makes_no_call_that_could_wait() {
+    let (ground, watchdog) = begin!("between_question_and_answer_the_guard_makes_no_call_that_could_wait");
+    let has_strace = std::process::Command::new("strace").arg("-V").output().is_ok();
+    if !common::require("between_question_and_answer…", "strace(1)", has_strace) {
+        return;
+    }
+    let (file, secret) = (ground.file("file"), ground.file("secret"));
+    let decide = ground.place.script("decide", DECIDE);
+    for (keys, calls_beside) in [
+        ("verdict = \"allow\"", &["getsid"][..]),
+        (
+            COMMAND,
+            &[
+                "getsid",
+                "fstat",
+                "newfstatat",
+                "readlink",
+                "openat",
+                "read",
+                "close",
+                "sendmsg",
+                "recvmsg",
+                "sendto",
+                "epoll_wait",
+                "epoll_pwait",
+                "prlimit64",
+                "getrlimit",
+                "timer_settime",
+                "clock_gettime",
+            ],
+        ),
+    ] {
+        let warden = Warden::start(&ground, &ground.rule(keys), Some(&decide));
+        let trace = ground.place.path("trace");
+        let mut strace = std::process::Command::new("strace")
+            .args(["-y", "-o"])
+            .arg(&trace)
+            .args(["-p", &warden.guard().to_string()])
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .expect("strace starts");
+        let is_traced = || {
+            let status = fs::read_to_string(format!("/proc/{}/status", warden.guard()));
+            status.is_ok_and(|status| !status.contains("TracerPid:\t0\n"))
+        };
+        wait_until(is_traced, || "strace does not attach".to_owned());
+        for _ in 0..3 {
+            assert!(open(&file).is_allowed);
+            open(&secret);
+        }
+        drop(warden);
+        strace.wait().expect("it ends with the guard");
+        let calls = fs::read_to_string(&trace).expect("strace wrote it");
+        let mut is_asked = false;
+        let mut answers = 0;
+        for call in calls.lines() {
+            let name = call.split('(').next().unwrap_or_default();
+            let is_group = call.contains("<anon_inode:[fanotify]>");
+            match name {
+                "read" if is_group => is_asked = call.ends_with("= 24"),
+                "write" if is_group => (is_asked, answers) = (false, answers + 1),
+                _ if is_asked => {
+                    assert!(calls_beside.contains(&name), "{call}\n{calls}");
+                    let is_proc = name != "openat" || call.contains("\"/proc/");
+                    assert!(is_proc, "only what the kernel itself knows is looked at: {call}");
+                }
+                _ => {}
+            }
+        }
+        assert_eq!(answers, 6, "{calls}");
+    }
+    watchdog.assert_silent();
+}
+
 /// Sets the limit of open descriptors of a process; gives the one before.
 fn rlimit(pid: i32, limit: u64) -> u64 {
     let run = |arguments: &[String]| {

@@ -1,5 +1,7 @@
 //! What the daemon does with the words of the guard.
 
+use std::sync::Arc;
+
 use super::notice::GuardNotice;
 use super::place;
 use super::policy;
@@ -8,7 +10,7 @@ use super::wire::{Opener, PostId, QuestionId, Word};
 use super::{Guard, Process};
 use crate::event::{Cause, Event, EventMask, Origin};
 use crate::moment::Moment;
-use crate::rule::Stdin;
+use crate::rule::{Rule, Stdin};
 use crate::sys::clock;
 
 /// What is to be said when the words of one turn are heard.
@@ -16,6 +18,7 @@ use crate::sys::clock;
 struct Replies {
     verdicts: Vec<(QuestionId, Verdict)>,
     retired: Vec<PostId>,
+    is_post_free: bool,
 }
 
 impl Guard {
@@ -33,6 +36,9 @@ impl Guard {
             self.answer(question, verdict);
         }
         self.retire(replies.retired.into_iter());
+        if replies.is_post_free && self.stations.iter().any(|station| station.is_changed) {
+            self.refresh_all(now, notices);
+        }
         self.watch_room();
     }
 
@@ -63,7 +69,10 @@ impl Guard {
                 self.roster.note_marked(post, mark, errno);
                 self.arrived(post, replies, notices);
             }
-            Word::Retired { post } => self.roster.remove(post),
+            Word::Retired { post } => {
+                self.roster.remove(post);
+                replies.is_post_free = true;
+            }
             Word::Asked { question, opener } => self.asked(question, &opener, replies, notices),
             Word::Told { post, opener } => {
                 if let Some((rule, event)) = self.event(post, &opener) {
@@ -115,10 +124,10 @@ impl Guard {
     }
 
     /// What happened, in the words of the rule, as it is at this moment.
-    fn event(&self, post: PostId, opener: &Opener<'_>) -> Option<(std::sync::Arc<crate::rule::Rule>, Event)> {
+    fn event(&self, post: PostId, opener: &Opener<'_>) -> Option<(Arc<Rule>, Event)> {
         let posted = self.roster.rule(post)?;
         let station = self.stations.iter().find(|station| station.rule.name == posted.name)?;
-        let rule = std::sync::Arc::clone(&station.rule);
+        let rule = Arc::clone(&station.rule);
         let path = place::path_of(self.roster.places(post), opener)?;
         let needs_object = rule.setting.stdin == Stdin::File;
         let object = needs_object.then(|| place::object_of(&path, opener)).flatten();

@@ -132,3 +132,146 @@ impl Questions {
         closed.map(|open| (open.id, verdict(&open))).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::{StartFailure, StartFailureClass};
+    use crate::event::{Cause, Event, EventMask, Origin};
+    use crate::guard::wire::PostId;
+    use crate::rule::Rule;
+    use std::time::{Duration, SystemTime};
+
+    fn rule() -> Arc<Rule> {
+        let text = "[[rule]]\nname = \"r\"\npath = \"/srv\"\non = \"open-perm\"\ncommand = [\"/bin/true\"]\n\
+                    verdict = \"command\"\ntimeout = \"5s\"\n";
+        let source = crate::diagnostic::SourceText { name: "t".into(), text: text.into() };
+        Arc::clone(&crate::config::parse(&[source]).rules.rules[0])
+    }
+
+    fn run(id: u64, purpose: Purpose, paths: &[&str]) -> Run {
+        let event = |path: &&str| Event {
+            mask: EventMask::OPEN_PERM,
+            path: path.into(),
+            old_path: None,
+            is_dir: false,
+            cause: Cause::default(),
+            time: SystemTime::UNIX_EPOCH,
+            origin: Origin::Event,
+            object: None,
+        };
+        Run { id: RunId(id), rule: rule(), purpose, attempt: 1, events: paths.iter().map(event).collect() }
+    }
+
+    fn id(serial: u64) -> QuestionId {
+        QuestionId { post: PostId(0), serial }
+    }
+
+    /// Questions about these paths, from 1, with `deny` as the default.
+    fn asked(paths: &[&str]) -> Questions {
+        let mut questions = Questions::default();
+        for (serial, path) in (1..).zip(paths) {
+            questions.ask(id(serial), &"r".into(), Path::new(path), Verdict::Deny);
+        }
+        questions
+    }
+
+    fn started(questions: &mut Questions, run: &Run) {
+        assert_eq!(questions.follow(&Report::Started(run.clone())), []);
+    }
+
+    fn ended(questions: &mut Questions, run: &Run, outcome: Outcome, then: Then) -> Vec<(u64, Verdict)> {
+        let report =
+            Report::Ended { run: run.clone(), outcome, took: Duration::ZERO, is_failure: false, then };
+        questions.follow(&report).into_iter().map(|(id, verdict)| (id.serial, verdict)).collect()
+    }
+
+    #[test]
+    fn the_exit_status_decides() {
+        let no_start =
+            StartFailure { class: StartFailureClass::Missing, message: String::new(), is_transient: false };
+        for (outcome, verdict) in [
+            (Outcome::Ended(Exit::Code(0)), Verdict::Allow),
+            (Outcome::Ended(Exit::Code(1)), Verdict::Deny),
+            (Outcome::Ended(Exit::Signal(11)), Verdict::Deny),
+            (Outcome::Timeout, Verdict::Allow),
+            (Outcome::Shutdown, Verdict::Allow),
+            (Outcome::NotStarted(no_start), Verdict::Allow),
+        ] {
+            let mut questions = Questions::default();
+            questions.ask(id(1), &"r".into(), Path::new("/srv/a"), Verdict::Allow);
+            let run = run(7, Purpose::Command, &["/srv/a"]);
+            started(&mut questions, &run);
+            assert_eq!(
+                ended(&mut questions, &run, outcome.clone(), Then::Nothing),
+                [(1, verdict)],
+                "{outcome}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_run_decides_about_what_was_asked_before_it_started() {
+        let mut questions = asked(&["/srv/a", "/srv/b", "/srv/a"]);
+        let first = run(7, Purpose::Command, &["/srv/a"]);
+        started(&mut questions, &first);
+        questions.ask(id(4), &"r".into(), Path::new("/srv/a"), Verdict::Deny);
+        questions.ask(id(5), &"other".into(), Path::new("/srv/a"), Verdict::Deny);
+        let done = Outcome::Ended(Exit::Code(0));
+        let verdicts = ended(&mut questions, &first, done.clone(), Then::Nothing);
+        assert_eq!(verdicts, [(1, Verdict::Allow), (3, Verdict::Allow)]);
+        let second = run(8, Purpose::Command, &["/srv/a"]);
+        started(&mut questions, &second);
+        assert_eq!(ended(&mut questions, &second, done, Then::Nothing), [(4, Verdict::Allow)]);
+    }
+
+    #[test]
+    fn another_try_and_a_restart_ask_again() {
+        let mut questions = asked(&["/srv/a"]);
+        let retry = Then::Retry(Duration::from_millis(1));
+        for (number, outcome, then) in
+            [(7, Outcome::Ended(Exit::Code(1)), retry), (8, Outcome::Restart, Then::Nothing)]
+        {
+            let run = run(number, Purpose::Command, &["/srv/a"]);
+            started(&mut questions, &run);
+            assert_eq!(ended(&mut questions, &run, outcome, then), []);
+        }
+        let last = run(9, Purpose::Command, &["/srv/a"]);
+        started(&mut questions, &last);
+        let verdicts = ended(&mut questions, &last, Outcome::Ended(Exit::Code(2)), Then::OnFailure);
+        assert_eq!(verdicts, [(1, Verdict::Deny)]);
+    }
+
+    #[test]
+    fn on_failure_decides_nothing() {
+        let mut questions = asked(&["/srv/a"]);
+        let run = run(7, Purpose::OnFailure(Outcome::Timeout), &["/srv/a"]);
+        started(&mut questions, &run);
+        assert_eq!(ended(&mut questions, &run, Outcome::Ended(Exit::Code(0)), Then::Nothing), []);
+    }
+
+    #[test]
+    fn what_gets_no_run_gets_the_default_at_once_and_what_a_run_asks_is_allowed() {
+        let dropped = |path: Option<&str>, reason| Report::Dropped {
+            rule: "r".into(),
+            path: path.map(PathBuf::from),
+            reason,
+            count: 1,
+        };
+        let mut questions = asked(&["/srv/a", "/srv/b", "/srv/c"]);
+        let verdicts = questions.follow(&dropped(Some("/srv/a"), DropReason::Skip));
+        assert_eq!(verdicts, [(id(1), Verdict::Deny)]);
+        let verdicts = questions.follow(&dropped(Some("/srv/b"), DropReason::Itself));
+        assert_eq!(verdicts, [(id(2), Verdict::Allow)]);
+        assert_eq!(questions.follow(&dropped(None, DropReason::Removed)), [(id(3), Verdict::Deny)]);
+    }
+
+    #[test]
+    fn what_the_guard_has_answered_is_not_answered_again() {
+        let mut questions = asked(&["/srv/a"]);
+        let run = run(7, Purpose::Command, &["/srv/a"]);
+        started(&mut questions, &run);
+        questions.forget(id(1));
+        assert_eq!(ended(&mut questions, &run, Outcome::Ended(Exit::Code(0)), Then::Nothing), []);
+    }
+}

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use super::record::{Fields, Record};
 use crate::sys::peek::PATH_LEN_MAX;
 
 /// Bytes of the longest record: an opener with the longest path, and its numbers.
@@ -192,7 +193,7 @@ impl<'o> Order<'o> {
             5 => Order::Verdict { question: fields.question()?, is_allowed: fields.flag()? },
             6 => Order::Exempt { session: fields.i32()? },
             7 => Order::Unexempt { session: fields.i32()? },
-            8 => Order::ExemptCgroup { path: fields.0 },
+            8 => Order::ExemptCgroup { path: fields.rest() },
             _ => return None,
         })
     }
@@ -238,171 +239,6 @@ impl<'w> Word<'w> {
             10 => Word::Plain { post: fields.post()? },
             11 => Word::Counted { post: fields.post()?, counts: fields.counts()? },
             _ => return None,
-        })
-    }
-}
-
-/// A record in the making: its length (of what follows), its kind, its fields.
-struct Record<'b> {
-    bytes: &'b mut Vec<u8>,
-    start: usize,
-}
-
-impl<'b> Record<'b> {
-    fn new(bytes: &'b mut Vec<u8>, kind: u8) -> Record<'b> {
-        let start = bytes.len();
-        bytes.extend([0, 0, kind]);
-        Record { bytes, start }
-    }
-
-    fn end(self) {
-        let len = self.bytes.len() - self.start - 2;
-        let len = u16::try_from(len).expect("texts are cut to the length of a path");
-        self.bytes[self.start..self.start + 2].copy_from_slice(&len.to_ne_bytes());
-    }
-
-    fn rest(self, bytes: &[u8]) -> Self {
-        self.bytes.extend_from_slice(&bytes[..bytes.len().min(PATH_LEN_MAX)]);
-        self
-    }
-
-    fn flag(self, flag: bool) -> Self {
-        self.bytes.push(u8::from(flag));
-        self
-    }
-
-    fn u32(self, number: u32) -> Self {
-        self.bytes.extend(number.to_ne_bytes());
-        self
-    }
-
-    fn i32(self, number: i32) -> Self {
-        self.bytes.extend(number.to_ne_bytes());
-        self
-    }
-
-    fn u64(self, number: u64) -> Self {
-        self.bytes.extend(number.to_ne_bytes());
-        self
-    }
-
-    fn span(self, span: Duration) -> Self {
-        self.u64(u64::try_from(span.as_nanos()).unwrap_or(u64::MAX))
-    }
-
-    fn post(self, post: PostId) -> Self {
-        self.u32(post.0)
-    }
-
-    fn question(self, question: QuestionId) -> Self {
-        self.post(question.post).u64(question.serial)
-    }
-
-    fn policy(self, policy: &Policy) -> Self {
-        let Policy { mask, children, dirs, asks, default_allow, limit, cache, deny_errno, audit } = *policy;
-        let record = self.u64(mask).flag(children).flag(dirs).flag(asks).flag(default_allow);
-        record.span(limit).span(cache).i32(deny_errno).flag(audit)
-    }
-
-    fn opener(self, opener: &Opener<'_>) -> Self {
-        let record = self.u64(opener.mask).i32(opener.pid).i32(opener.session);
-        record.u64(opener.device).u64(opener.inode).flag(opener.is_dir).rest(opener.path)
-    }
-
-    fn counts(self, counts: &Counts) -> Self {
-        let Counts { openings, asked, allowed, denied, by_default, cached, exempt, late, lost } = *counts;
-        let all = [openings, asked, allowed, denied, by_default, cached, exempt, late, lost];
-        all.into_iter().fold(self, Record::u64)
-    }
-}
-
-/// The fields of a record that are left to be read.
-struct Fields<'b>(&'b [u8]);
-
-impl<'b> Fields<'b> {
-    fn take(bytes: &mut &'b [u8]) -> Option<(u8, Fields<'b>)> {
-        let (len, rest) = bytes.split_first_chunk()?;
-        let (record, rest) = rest.split_at_checked(u16::from_ne_bytes(*len).into())?;
-        let (kind, fields) = record.split_first()?;
-        *bytes = rest;
-        Some((*kind, Fields(fields)))
-    }
-
-    fn chunk<const LEN: usize>(&mut self) -> Option<[u8; LEN]> {
-        let (chunk, rest) = self.0.split_first_chunk()?;
-        self.0 = rest;
-        Some(*chunk)
-    }
-
-    fn text(&mut self) -> Option<&'b str> {
-        std::str::from_utf8(std::mem::take(&mut self.0)).ok()
-    }
-
-    fn flag(&mut self) -> Option<bool> {
-        self.chunk().map(|[byte]| byte != 0)
-    }
-
-    fn u32(&mut self) -> Option<u32> {
-        self.chunk().map(u32::from_ne_bytes)
-    }
-
-    fn i32(&mut self) -> Option<i32> {
-        self.chunk().map(i32::from_ne_bytes)
-    }
-
-    fn u64(&mut self) -> Option<u64> {
-        self.chunk().map(u64::from_ne_bytes)
-    }
-
-    fn span(&mut self) -> Option<Duration> {
-        self.u64().map(Duration::from_nanos)
-    }
-
-    fn post(&mut self) -> Option<PostId> {
-        self.u32().map(PostId)
-    }
-
-    fn question(&mut self) -> Option<QuestionId> {
-        Some(QuestionId { post: self.post()?, serial: self.u64()? })
-    }
-
-    fn policy(&mut self) -> Option<Policy> {
-        Some(Policy {
-            mask: self.u64()?,
-            children: self.flag()?,
-            dirs: self.flag()?,
-            asks: self.flag()?,
-            default_allow: self.flag()?,
-            limit: self.span()?,
-            cache: self.span()?,
-            deny_errno: self.i32()?,
-            audit: self.flag()?,
-        })
-    }
-
-    fn opener(&mut self) -> Option<Opener<'b>> {
-        Some(Opener {
-            mask: self.u64()?,
-            pid: self.i32()?,
-            session: self.i32()?,
-            device: self.u64()?,
-            inode: self.u64()?,
-            is_dir: self.flag()?,
-            path: std::mem::take(&mut self.0),
-        })
-    }
-
-    fn counts(&mut self) -> Option<Counts> {
-        Some(Counts {
-            openings: self.u64()?,
-            asked: self.u64()?,
-            allowed: self.u64()?,
-            denied: self.u64()?,
-            by_default: self.u64()?,
-            cached: self.u64()?,
-            exempt: self.u64()?,
-            late: self.u64()?,
-            lost: self.u64()?,
         })
     }
 }
