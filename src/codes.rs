@@ -106,6 +106,96 @@ codes! {
     UNTRUSTED "F022" Error "a rule file that others could have written"
         "Whoever can write a rule file, or a directory above it, decides what the daemon runs. As root, the file and \
          every directory above it must belong to root and be writable by nobody else."
+    DEAD_TOKEN "F030" Note "a token that is not replaced"
+        "The tokens of classic facron (`$$`, `$@`, `$#`, `$*`) are replaced only where they are the whole argument. \
+         Placeholders such as `{path}` are replaced anywhere in one."
+    OPTION "F031" Warning "an argument that a file name could turn into an option"
+        "A file may be called `-rf`. Where an argument begins with a name, put `--` before it, or use `{path}`, which \
+         begins with `/`. For a classic token this is a note, since the line may have worked for years."
+    SHELL_SYNTAX "F032" Warning "shell syntax where no shell runs"
+        "`command` starts the program directly: `>`, `|`, `&&`, `$HOME` and the like reach it as plain arguments. \
+         Write `shell` instead, where the names are in `\"$@\"`."
+    ONE_OF_BATCH "F033" Warning "a placeholder that shows one path of a batch"
+        "In a batch `{path}` and its kin stand for the first path only. An argument that is exactly `{paths}` becomes \
+         all of them, and `stdin = \"paths0\"` gives them on standard input."
+    LONG_DEBOUNCE "F034" Warning "a debounce longer than max-wait"
+        "`max-wait` ends every burst before `debounce` could: the rule runs every `max-wait` instead."
+    NO_TIMEOUT "F035" Note "no timeout, and one run at a time"
+        "A command that hangs holds the only slot of the rule for ever, and nothing runs after it. A `timeout` ends \
+         it, with everything that it started."
+    NO_EFFECT "F036" Warning "a setting without effect"
+        "Another setting of the rule leaves this one nothing to do."
+    NEVER_FIRES "F037" Warning "a rule that can never fire"
+        "Its settings exclude each other: no event is asked for, in scope and included at once."
+    DEAD_GLOB "F038" Warning "a glob that never matches"
+        "Globs are matched below the rule's path; with `/` they are anchored there. Braces and a leading `!` mean \
+         nothing in them."
+    TWICE "F039" Warning "something that is written twice"
+        "An item of a list that is there already has no effect. Two rules that do the same run their command twice; \
+         that is a note, since a classic table may have meant it."
+    FREQUENT "F040" Note "events that come very often"
+        "Everything that reads below the tree causes `open`, `access` and `close-nowrite`: a search, a backup, a shell \
+         that completes a name. Each costs time even where the rule starts nothing."
+    SECRET "F041" Warning "a secret in the rule file"
+        "Rule files are read by backups, version control and support. Keep the secret in a file that only the rule's \
+         user may read, and tell the command its path."
+    CLASSIC_SPELLING "F042" Note "a spelling of classic facron"
+        "It is accepted everywhere; the kebab-case name is what log and status show."
+    UNCLEAN_PATH "F043" Note "a path that is not used as it is written"
+        "`//`, `/./` and a trailing `/` mean nothing and are taken out; the command is given the clean path."
+    CONTROL_CHARACTER "F044" Warning "a control character in a path"
+        "A file may be called so, but it is more often a `\\n` or `\\t` that was meant as two characters. In single \
+         quotes a `\\` means itself."
+    WHOLE_SYSTEM "F045" Warning "the root of the file system"
+        "Below `/` lie the logs and the state of facron itself, and everything that every program does. Name the \
+         directories that are meant."
+    LOOP "F046" Warning "a rule that could feed itself"
+        "What a run writes where its rule, or a rule that feeds it, watches would start it again. `ignore-self` \
+         passes over what a run causes; output goes elsewhere."
+    NOTIFY_SEND "F047" Warning "a notification made by hand"
+        "notify-send takes a file name for an option or for markup, and finds no desktop from a daemon of root. The \
+         built-in notification (`notify`) escapes what it shows and finds the users. For `command` this is a note."
+    PROGRAM_TEXT "F048" Warning "a placeholder inside the text of a program"
+        "The interpreter would run what a file's name says. Names belong into arguments of their own, behind the text."
+    DANGEROUS_VARIABLE "F049" Warning "a variable that makes programs run something else"
+        "Shells run what BASH_ENV, ENV and exported functions say, and the loader what LD_PRELOAD says, before the \
+         program's first line."
+    LOW_LIMIT "F050" Warning "a resource limit that no program can start with"
+        "A program needs some descriptors and some memory before it can do anything."
+    OVER_DAEMON "F051" Note "more runs than the daemon allows"
+        "`[daemon] concurrency` bounds the runs of all rules together; a rule cannot have more."
+    MISSING_PATH "F060" Note "a path that does not exist"
+        "The rule is armed when the path appears. If it should be there already, it may be misspelt."
+    FOREIGN_LINK "F061" Warning "a link that others could change"
+        "The path leads through a symbolic link in a directory that others may write: they decide what is watched."
+    FOREIGN_FILE_SYSTEM "F062" Warning "a file system where something asked for is impossible"
+        "On network file systems and FUSE the kernel reports only what this machine does through this mount; \
+         `rescan` finds the rest by a walk. In /proc, /sys and their like the kernel's own changes are not reported."
+    MISSING_PROGRAM "F063" Warning "a program that does not exist"
+        "Every run would end as `not-started:missing`. It may be installed later."
+    UNRUNNABLE "F064" Warning "a program that cannot be run"
+        "It is no regular file, may not be executed, or begins with neither a machine's code nor `#!` and an \
+         interpreter that exists."
+    FOREIGN_PROGRAM "F065" Warning "a program that others could have written"
+        "Whoever can write the program, or a directory above it, decides what root runs. A rule that runs as root \
+         does not start it; the `chmod` or `chown` mends it."
+    SETUID "F066" Warning "a setuid or setgid program"
+        "Under `no-new-privs`, which is the default with `user`, the program does not get its rights. Where it does \
+         get them, a daemon that is not root cannot stop it at its `timeout`."
+    MISSING_DIRECTORY "F067" Warning "a directory that a run needs and that is not there"
+        "A run begins in `cwd` and appends to the file of `output`; without the directory it is not started."
+    UNKNOWN_CAUSE "F068" Warning "a user or program that can cause nothing"
+        "`by-user` and `by-exe` name users and programs that exist; of others no event comes."
+    NO_RULES "F069" Warning "no rules"
+        "The rule files have no rule. That is allowed, and a daemon with them does nothing. Where they have something \
+         else, this is a note."
+    HARD_LINK "F070" Warning "a rule file with several names"
+        "The file can be changed through its other name, in a directory that nobody looks at."
+    WRONG_SCOPE "F071" Warning "a scope that does not fit the path"
+        "A file has nothing below it, so `scope = \"tree\"` means the file alone; and globs below it match nothing."
+    FOREIGN_OUTPUT "F072" Warning "an output file that others could replace"
+        "Whoever can write its directory can put a link to another file in its place. The file of `output` is opened \
+         so that no link is followed, and a run whose output cannot be opened safely is not started."
 }
 
 #[cfg(test)]

@@ -16,8 +16,8 @@ pub const WAY: u64 =
 pub const PASSAGE: u64 = SELF | libc::FAN_ONDIR;
 /// Notices that a tree gets or loses a directory.
 pub const STRUCTURE: u64 = WAY;
-/// Every bit that we ever put on a mark.
-pub const EVERYTHING: u64 = NAMES
+/// Every bit that we ever put on a mark of a directory.
+pub const ON_DIRECTORIES: u64 = NAMES
     | SELF
     | libc::FAN_ACCESS
     | libc::FAN_MODIFY
@@ -26,7 +26,6 @@ pub const EVERYTHING: u64 = NAMES
     | libc::FAN_CLOSE_NOWRITE
     | libc::FAN_OPEN
     | libc::FAN_OPEN_EXEC
-    | libc::FAN_FS_ERROR
     | libc::FAN_ONDIR
     | libc::FAN_EVENT_ON_CHILD;
 

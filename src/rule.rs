@@ -361,6 +361,13 @@ resources! {
     Pids    "pids"    "processes of one run (needs a cgroup with the pids controller)"
 }
 
+impl Resource {
+    /// Its name in the rule file.
+    pub fn name(self) -> &'static str {
+        RESOURCES.iter().find(|(_, resource, _)| *resource == self).map_or("", |(name, ..)| name)
+    }
+}
+
 /// What a command reads on standard input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stdin {

@@ -1,6 +1,5 @@
 //! The floors of the house: a module uses only modules above it in `lib.rs`; `unsafe` lives in `sys` only;
 //! no file is too long to be read.
-#![expect(missing_docs, reason = "a test")]
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -432,3 +432,39 @@ fn nobody_there_is_said_with_a_way_out() {
     let said = Caller::ask(dir.path(), &Verb::Reload {}).expect_err("nobody").to_string();
     assert!(said.starts_with("no daemon answers in ") && said.contains("\nhelp: "), "{said}");
 }
+
+/// Set where this test binary runs again, since what it does to its descriptors would harm the other tests.
+const ALONE: &str = "FACRON_TEST_ALONE";
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "a process of its own")]
+fn without_descriptors_the_server_waits_for_some_and_is_not_woken_for_nothing() {
+    let test = "without_descriptors_the_server_waits_for_some_and_is_not_woken_for_nothing";
+    if std::env::var_os(ALONE).is_some() {
+        return without_descriptors();
+    }
+    let output = std::process::Command::new(std::env::current_exe().expect("we run"))
+        .args(["--exact", test, "--nocapture"])
+        .env(ALONE, "1")
+        .output()
+        .expect("it starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+fn without_descriptors() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let mut daemon = Daemon::new();
+    let mut caller = Caller::ask(daemon.dir.path(), &Verb::Reload {}).expect("it listens");
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("a limit");
+    setrlimit(Resource::RLIMIT_NOFILE, 3, hard).expect("lower is always allowed");
+    assert_eq!(daemon.requests(), []);
+    assert_eq!(daemon.server.next_deadline(), Some(daemon.now + Duration::from_millis(200)));
+    daemon.pass(Duration::from_millis(199));
+    setrlimit(Resource::RLIMIT_NOFILE, soft, hard).expect("back to what it was");
+    daemon.now = daemon.now + Duration::from_millis(1);
+    // The deadline itself only listens again; what waits is then seen like any other.
+    let mut requests = daemon.server.ready(daemon.now);
+    requests.extend(daemon.requests());
+    daemon.server.answer(requests[0].client, &done(), daemon.now);
+    assert_eq!(caller.answer().expect("an answer"), Some(done()));
+}

@@ -1,5 +1,4 @@
 //! The main job on the real kernel: a file changes, the command runs under supervision.
-#![expect(missing_docs, reason = "a test")]
 
 mod common;
 #[path = "common/daemon.rs"]
@@ -278,13 +277,15 @@ fn a_change_during_a_run_gets_a_run_after_it_and_concurrency_holds() {
 
 #[test]
 fn idle_is_idle_and_small() {
-    let user = *users("idle_is_idle_and_small").first().expect("somebody");
-    let place = Place::new(user);
+    if !common::require_root("idle_is_idle_and_small") {
+        return;
+    }
+    let place = Place::new(0);
     let rules = format!(
         "[[rule]]\nname = 'idle'\npath = '{}'\nscope = 'tree'\ncommand = ['/bin/true']\n",
         place.input().display()
     );
-    let daemon = Daemon::start(&place, &rules);
+    let daemon = Daemon::start_alone(&place, &rules);
     let status = |field: &str| -> u64 {
         let tasks = fs::read_dir(format!("/proc/{}/task", daemon.pid())).expect("the daemon is alive");
         let value = |task: std::io::Result<fs::DirEntry>| -> u64 {
@@ -293,7 +294,11 @@ fn idle_is_idle_and_small() {
                 status.lines().find(|line| line.starts_with(field)).expect("the field is there").to_owned();
             line.split_whitespace().nth(1).expect("a number").parse().expect("a number")
         };
-        if field == "VmRSS" { tasks.map(value).max().unwrap_or(0) } else { tasks.map(value).sum() }
+        if field.to_lowercase().contains("rss") {
+            tasks.map(value).max().unwrap_or(0)
+        } else {
+            tasks.map(value).sum()
+        }
     };
     // What a start leaves behind may settle first; then ten seconds must be without a wake-up.
     let quiet = |span: Duration| {
@@ -304,8 +309,9 @@ fn idle_is_idle_and_small() {
         }
         status("voluntary_ctxt_switches") - before
     };
-    wait_until(|| quiet(Duration::from_millis(300)) == 0, || "it never settles".to_owned());
+    wait_until(|| quiet(Duration::from_secs(2)) == 0, || "it never settles".to_owned());
     assert_eq!(quiet(Duration::from_secs(10)), 0, "wake-ups in ten idle seconds");
-    let resident = status("VmRSS");
+    // The code of a debug build is several times as large; what the daemon keeps for itself is the same.
+    let resident = status(if cfg!(debug_assertions) { "RssAnon" } else { "VmRSS" });
     assert!(resident <= 12 * 1024, "{resident} KiB resident");
 }

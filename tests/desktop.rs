@@ -260,9 +260,10 @@ fn a_bus_that_never_answers_delays_nobody_and_its_child_is_killed() {
 
 #[test]
 fn no_bus_and_no_service_are_no_matter() {
-    let mut daemon = Daemon::new(|_, _| {});
+    let mut daemon = Daemon::new(|dir, _| drop(UnixListener::bind(dir.join("bus")).expect("bound")));
     daemon.fail("a");
     daemon.wait_for_child();
+    fs::remove_file(daemon.bus()).expect("nobody listens there");
     let seen = serve(&daemon.bus(), false);
     daemon.fail("b");
     daemon.wait_for_child();
@@ -307,4 +308,17 @@ fn a_logged_in_user_is_told_by_a_child_of_that_user_without_what_is_not_theirs()
     daemon.wait_for_child();
     let body = calls(&seen).pop().expect("a notification").body;
     assert!(body.ends_with("cannot &lt;b&gt;open&lt;/b&gt;"), "{body}");
+}
+
+#[test]
+fn root_does_not_tell_the_bus_of_another_user_that_its_environment_names() {
+    if !common::require_root("root_does_not_tell_the_bus_of_another_user") {
+        return;
+    }
+    let mut daemon = Daemon::new(|_, _| {});
+    let seen = serve(&daemon.bus(), true);
+    chown(daemon.bus(), Some(65534), None).expect("root may");
+    daemon.fail("a");
+    assert_eq!(daemon.desktop.next_deadline(), None, "nobody is to be told");
+    assert!(seen.try_recv().is_err());
 }

@@ -210,7 +210,7 @@ fn faults(value: &Value, schema: &Value, root: &Value, at: &str) -> Vec<String> 
 fn the_status_can_be_followed() {
     let daemon = Daemon::new(|_| status(false));
     for (format, first, then) in [
-        ("json", "{\"daemon\":", "\"path_bytes\":\"L3Nydi//\",\"pid\":7,\"rule\":\"a\""),
+        ("json", "{\"daemon\":", "\"events\":[\"arrived\"],\"path_bytes\":\"L3Nydi//\",\"pid\":7"),
         ("text", "facron 0.1.0 runs", " a run 1 (at once) arrived by 7 /bin/cp /srv/\\xff"),
     ] {
         let mut follower = command()

@@ -1,17 +1,16 @@
 //! Runs under the supervisor: what a command finds, how its output comes, how it ends. Needs no privilege.
 
-mod common {
-    pub mod supervised;
-}
+#[path = "common/supervised.rs"]
+mod supervised;
 
 use std::fs;
 use std::time::Duration;
 
-use common::supervised::*;
 use facron::engine::{Exit, StopSignal};
 use facron::rule::Command;
 use facron::supervisor::SupervisorNotice;
 use facron::sys::clock;
+use supervised::*;
 
 #[test]
 fn output_comes_line_by_line_and_the_end_after_it() {
@@ -190,7 +189,11 @@ fn what_a_command_leaves_running_is_ended_where_the_rule_says_so() {
 
 #[test]
 fn a_child_of_somebody_else_is_reaped_and_its_end_told() {
-    #[expect(clippy::disallowed_methods, reason = "it is to be somebody else's child")]
+    #[expect(
+        clippy::disallowed_methods,
+        clippy::zombie_processes,
+        reason = "it is to be somebody else's child"
+    )]
     let child = std::process::Command::new("/bin/sh").args(["-c", "exit 9"]).spawn().expect("started");
     let pid = i32::try_from(child.id()).expect("an int");
     let mut supervised = Supervised::new();

@@ -140,3 +140,10 @@ fn what_is_no_regular_file_is_not_read_and_not_waited_for() {
     let missing = place.path().join("missing/f");
     assert_eq!(read_file(&missing, Owner::Root, 100), Err(ReadError::Failed(nix::errno::Errno::ENOENT)));
 }
+
+#[test]
+fn a_relative_path_is_meant_from_the_working_directory() {
+    // cargo test runs in the directory of Cargo.toml.
+    let bytes = read_file(Path::new("Cargo.toml"), Owner::Anybody, 1 << 20).expect("it can be read");
+    assert!(bytes.starts_with(b"[package]"));
+}

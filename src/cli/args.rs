@@ -49,6 +49,9 @@ pub enum Command {
     /// Answer permission events: started by the daemon alone
     #[command(name = "__guard", hide = true)]
     Guard(guard::Args),
+    /// Hold a place among the processes; started by the daemon
+    #[command(name = crate::supervisor::HOLDER_SUBCOMMAND, hide = true)]
+    Hold,
     /// Print the names of the daemon's rules, for completion
     #[command(name = super::rule_names::SUBCOMMAND, hide = true)]
     RuleNames(super::rule_names::Args),

@@ -8,10 +8,10 @@ use nix::unistd::Uid;
 use super::output::{print, say};
 use super::rule_files::RuleFiles;
 use super::{ExitStatus, Global};
+use crate::config::sort;
 use crate::daemon::load::{Loaded, Trust, read};
 use crate::diagnostic::Severity;
-use crate::lint::facts::System;
-use crate::lint::refusals;
+use crate::lint::{System, Texts, lint};
 use crate::report::{self, Report};
 use crate::sys::trust::Owner;
 
@@ -71,9 +71,17 @@ pub fn run(args: &Args, global: &Global) -> ExitStatus {
         }
     };
     let look = || {
+        // The facts are asked anew: mending a file changes what is known of it.
+        let facts = System::new();
         let mut loaded = read(&places, Trust::Judged(Owner::of_daemon(Uid::effective().as_raw())));
-        loaded.findings.extend(refusals(&loaded.parsed.written, &System));
-        crate::config::sort(&mut loaded.findings);
+        let Loaded { parsed, sources, paths, findings } = &loaded;
+        let found = lint(&Texts { parsed, findings, sources, paths, facts: &facts });
+        loaded.findings.extend(found);
+        if loaded.has_error() {
+            // What is merely worth knowing can wait until the rules are right.
+            loaded.findings.retain(|finding| finding.severity > Severity::Note);
+        }
+        sort(&mut loaded.findings);
         loaded
     };
     let loaded = if args.fix { mend::mend(look, global) } else { look() };

@@ -4,16 +4,18 @@ mod machine;
 mod output;
 mod tables;
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
-use std::io::Write as _;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::output::say;
 use super::{ExitStatus, Global};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::escape;
-use crate::import::{self, Concurrency, Dialect, Import, Options, TranslatedLine};
+use crate::import::{self, Code, Concurrency, Dialect, Options};
+use crate::report::{self, Report};
 
 /// Its arguments.
 #[derive(Debug, clap::Args)]
@@ -43,6 +45,9 @@ pub struct Args {
     /// without a limit, every event its own run, as the classic daemons did]
     #[arg(long, value_name = "N|unlimited", value_parser = concurrency)]
     concurrency: Option<Concurrency>,
+    /// How findings are written
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    format: Format,
     /// Print what every line said, did and does, instead of the rules (with --output: beside them)
     #[arg(long)]
     explain: bool,
@@ -57,13 +62,22 @@ enum From {
     Incron,
 }
 
+/// How findings are written.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Format {
+    /// For people: the line, a caret, what the classic daemon did, and the way out
+    Text,
+    /// One line a finding, for editors
+    Short,
+}
+
 /// Carries it out.
-pub fn run(args: &Args, _global: &Global) -> ExitStatus {
-    match carry_out(args) {
+pub fn run(args: &Args, global: &Global) -> ExitStatus {
+    match carry_out(args, global) {
         Ok(true) => ExitStatus::Ok,
         Ok(false) => ExitStatus::Failed,
         Err(message) => {
-            say(&format!("facron import: {}\n", escape::line(&message)));
+            say(&format!("facron import: {}\n", escape::line(&message)), global);
             ExitStatus::Usage
         }
     }
@@ -73,7 +87,7 @@ pub fn run(args: &Args, _global: &Global) -> ExitStatus {
 ///
 /// # Errors
 /// What kept the rules from being written, as a sentence.
-fn carry_out(args: &Args) -> Result<bool, String> {
+fn carry_out(args: &Args, global: &Global) -> Result<bool, String> {
     let tables = tables::read(args)?;
     let options = Options { debounce: args.debounce, timeout: args.timeout, concurrency: args.concurrency };
     let import = import::import(&tables.tables, &options, &machine::Machine);
@@ -85,35 +99,29 @@ fn carry_out(args: &Args) -> Result<bool, String> {
     if args.explain {
         output::print(&import::explain(&import))?;
     }
-    for line in &import.lines {
-        for finding in import.findings_of(line) {
-            say(&render(&import, line, finding));
+    let destination = args.output.as_ref().map(|path| escape::path(path));
+    let summary = import::summary(&import, destination.as_deref());
+    let mut findings = tables.findings;
+    findings.extend(import.findings);
+    explain_once(&mut findings);
+    let report = Report::new(&import.sources, &findings);
+    // Every finding is told, even where nobody would read so many of the long ones.
+    let told = match args.format {
+        Format::Text if findings.len() <= report::FINDINGS_MAX => report::text(&report),
+        Format::Text | Format::Short => report::short(&report),
+    };
+    say(&format!("{told}facron import: {summary}"), global);
+    Ok(findings.iter().all(|finding| finding.severity == Severity::Note))
+}
+
+/// The first finding of each kind says at length what it means.
+fn explain_once(findings: &mut [Diagnostic]) {
+    let mut told = BTreeSet::new();
+    for finding in findings {
+        if let Some(code) = Code::from_name(finding.code).filter(|code| told.insert(code.name)) {
+            finding.notes = vec![code.did.to_owned(), code.now.to_owned()];
         }
     }
-    let destination = args.output.as_ref().map(|path| escape::path(path));
-    say(&format!("facron import: {}", import::summary(&import, destination.as_deref())));
-    Ok(import.is_faithful() && !tables.has_lost)
-}
-
-/// One finding for people and editors: `file:line: warning[I025]: message`.
-fn render(import: &Import, line: &TranslatedLine, finding: &Diagnostic) -> String {
-    let severity = match finding.severity {
-        Severity::Note => "note",
-        Severity::Warning => "warning",
-        Severity::Error => "error",
-    };
-    let source = &import.sources[line.source].name;
-    let message = escape::line(&finding.message);
-    let mut text = format!("{source}:{}: {severity}[{}]: {message}\n", line.number, finding.code);
-    if let Some(help) = &finding.help {
-        text.push_str(&format!("  help: {}\n", escape::line(help)));
-    }
-    text
-}
-
-/// A closed standard error is nobody's mistake.
-fn say(text: &str) {
-    let _ = std::io::stderr().lock().write_all(text.as_bytes());
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

@@ -18,6 +18,8 @@ pub mod run;
 pub mod schema;
 pub mod status;
 
+use crate::sys::process;
+
 pub use args::{Cli, Command, Global};
 
 /// The exit statuses: the one table (SPEC 1, sysexits(3) where there is one).
@@ -56,6 +58,7 @@ pub fn run(cli: &Cli) -> ExitStatus {
         Command::Schema(args) => schema::run(args, &cli.global),
         Command::Completions(args) => completions::run(args, &cli.global),
         Command::Guard(args) => guard::run(args, &cli.global),
+        Command::Hold => process::wait_for_ever(),
         Command::RuleNames(args) => rule_names::run(args, &cli.global),
         #[cfg(feature = "desktop")]
         Command::Notify(args) => notify::run(args, &cli.global),

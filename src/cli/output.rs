@@ -18,6 +18,15 @@ pub fn say(text: &str, global: &Global) {
     let _ = AutoStream::new(io::stderr().lock(), choice(global)).write_all(text.as_bytes());
 }
 
+/// Whether what goes to standard error is coloured.
+pub fn colours_messages(global: &Global) -> bool {
+    let choice = match choice(global) {
+        anstream::ColorChoice::Auto => AutoStream::choice(&io::stderr()),
+        decided => decided,
+    };
+    choice != anstream::ColorChoice::Never
+}
+
 fn choice(global: &Global) -> anstream::ColorChoice {
     match global.color {
         clap::ColorChoice::Auto => anstream::ColorChoice::Auto,

@@ -1,12 +1,15 @@
 //! `facron schema`: prints the JSON Schema of the rule file.
 
+use super::output::print;
 use super::{ExitStatus, Global};
+use crate::config;
 
 /// Its arguments.
 #[derive(Debug, clap::Args)]
 pub struct Args {}
 
 /// Carries it out.
-pub fn run(_args: &Args, _global: &Global) -> ExitStatus {
-    ExitStatus::Failed
+pub fn run(_args: &Args, global: &Global) -> ExitStatus {
+    print(&config::schema(), global);
+    ExitStatus::Ok
 }

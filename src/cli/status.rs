@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use super::output::{print, say};
 use super::rule_files::RuleFiles;
 use super::{ExitStatus, Global, control, directories};
-use crate::control::{CallError, Caller, Response, Status, Verb};
+use crate::control::{CallError, Caller, DecisionStatus, Response, Status, Verb};
 use crate::sys::clock;
 
 /// Its arguments.
@@ -85,7 +85,7 @@ fn written(status: &Status, args: &Args, now: SystemTime) -> String {
     match args.format {
         Format::Text if args.rule.is_some() => text::rules(status, now),
         Format::Text => text::table(status, now),
-        Format::Json => json(&serde_json::to_value(status)),
+        Format::Json => json(status),
         Format::Openmetrics => openmetrics::openmetrics(status),
     }
 }
@@ -93,11 +93,13 @@ fn written(status: &Status, args: &Args, now: SystemTime) -> String {
 fn followed(answer: &Response, format: Format) -> String {
     match (answer, format) {
         (Response::Decision { rule, decision }, Format::Json) => {
-            let value = serde_json::to_value(decision).map(|mut value| {
-                value["rule"] = rule.as_str().into();
-                value
-            });
-            json(&value)
+            #[derive(serde::Serialize)]
+            struct Told<'d> {
+                rule: &'d str,
+                #[serde(flatten)]
+                decision: &'d DecisionStatus,
+            }
+            json(&Told { rule, decision })
         }
         (Response::Decision { rule, decision }, _) => text::decision(Some(rule), decision),
         (Response::Missed(missed), Format::Json) => format!("{{\"missed\":{missed}}}\n"),
@@ -106,17 +108,15 @@ fn followed(answer: &Response, format: Format) -> String {
     }
 }
 
-fn json(value: &serde_json::Result<serde_json::Value>) -> String {
-    let value = value.as_ref().expect("everything that the daemon says has a form in JSON");
-    format!("{value}\n")
+/// In the order of the fields, which is that of the manual.
+fn json(value: &impl serde::Serialize) -> String {
+    serde_json::to_string(value).expect("everything that the daemon says has a form in JSON") + "\n"
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::{
-        DaemonStatus, DecisionStatus, Done, LastRun, ReloadError, RuleState, RuleStatus, RunCounts,
-    };
+    use crate::control::{DaemonStatus, Done, LastRun, ReloadError, RuleState, RuleStatus, RunCounts};
     use std::collections::BTreeMap;
     use std::path::Path;
 

@@ -48,9 +48,8 @@ pub(super) struct Judge<'d, 't, 'f> {
 }
 
 impl Judge<'_, '_, '_> {
-    /// The rule; none: something is wrong, and reported.
+    /// The rule, as far as it can be understood; whatever is wrong is reported.
     pub fn rule(mut self, source: Source) -> Option<Rule> {
-        let before = self.values.findings.len();
         self.check_missing();
         self.check_together();
         if self.draft.is_guard() {
@@ -64,9 +63,6 @@ impl Judge<'_, '_, '_> {
             );
         }
         let batch_bytes_max = self.batch_bytes_max();
-        if self.values.findings.has_error_since(before) {
-            return None;
-        }
         let Draft {
             name,
             description,

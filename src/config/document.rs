@@ -32,6 +32,8 @@ pub(super) struct Section<'t> {
     pub header: Range<usize>,
     /// Its keys.
     pub entries: Vec<Entry<'t>>,
+    /// Whether a key of it was refused, or not understood.
+    pub is_flawed: bool,
 }
 
 /// A key with its value.
@@ -156,18 +158,23 @@ impl<'t> Reader<'t, '_> {
             return None;
         }
         let mut entries = Vec::with_capacity(table.len());
+        let mut is_flawed = false;
         for (written, value) in table {
             // What the parser made up where it did not understand is not looked at.
             if !self.syntax.is_understood(&written.span()) || !self.syntax.is_understood(&value.span()) {
+                is_flawed = true;
                 continue;
             }
             match known.clone().find(|key| key.name == written.get_ref().as_ref()) {
                 Some(key) => entries.push(Entry { key, key_span: written.span(), value }),
-                None => self.unknown_key(&written, known.clone()),
+                None => {
+                    is_flawed = true;
+                    self.unknown_key(&written, known.clone());
+                }
             }
         }
         entries.sort_by_key(|entry| entry.key_span.start);
-        Some(Section { header, entries })
+        Some(Section { header, entries, is_flawed })
     }
 
     fn unknown_key(

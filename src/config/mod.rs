@@ -12,6 +12,7 @@ mod findings;
 mod identity;
 pub mod keys;
 mod lower;
+mod schema;
 mod setting;
 pub mod shell;
 mod syntax;
@@ -23,6 +24,7 @@ mod written;
 pub use combine::{VERDICT_TIMEOUT_MAX, is_never_guarded};
 pub use events::nearest_event;
 pub use findings::sort;
+pub use schema::schema;
 pub use written::{Place, WrittenRule};
 
 use std::collections::{BTreeMap, HashMap};
@@ -135,11 +137,15 @@ impl Reader {
             read_daemon(daemon, daemon_places, section, &mut values);
         }
         let mut defaults = Draft::default();
+        let before = values.findings.len();
         let default_places: Arc<[Place]> = match &document.defaults {
             Some(section) => defaults.apply(section, &mut values).into(),
             None => Arc::default(),
         };
+        let has_flawed_defaults = values.findings.has_error_since(before)
+            || document.defaults.as_ref().is_some_and(|section| section.is_flawed);
         for section in &document.rules {
+            let before = values.findings.len();
             let mut draft = defaults.clone();
             let own = draft.apply(section, &mut values);
             let header = section.header.clone();
@@ -150,7 +156,10 @@ impl Reader {
             let is_enabled = draft.enabled;
             let is_broken = document.is_broken;
             let judge = Judge { draft, header: header.clone(), places: &own, is_broken, values: &mut values };
-            if let Some(rule) = judge.rule(Source { file: file.name.clone(), line }) {
+            let rule = judge.rule(Source { file: file.name.clone(), line });
+            let is_flawed =
+                has_flawed_defaults || section.is_flawed || values.findings.has_error_since(before);
+            if let Some(rule) = rule.filter(|_| !is_flawed) {
                 let rule = Arc::new(rule);
                 let defaults = Arc::clone(&default_places);
                 written.push(WrittenRule { rule, is_enabled, source, header, own: own.into(), defaults });

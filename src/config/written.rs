@@ -88,6 +88,12 @@ impl Place {
         !self.items.is_empty()
     }
 
+    /// The items of an array; the value itself where it is none.
+    pub fn items(&self) -> impl Iterator<Item = Range<usize>> {
+        let spans = if self.items.is_empty() { std::slice::from_ref(&self.span) } else { &self.items };
+        spans.iter().copied().map(widen)
+    }
+
     /// An item of an array, or the whole value where it has no such item.
     pub fn item(&self, index: usize) -> Range<usize> {
         widen(self.items.get(index).copied().unwrap_or(self.span))

@@ -95,6 +95,8 @@ pub struct RuleStatus {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RuleState {
+    /// It is about to be watched: the daemon starts, or reloads.
+    Arming,
     /// It is watched.
     Armed,
     /// It is not, or not all of it; it is tried again.
@@ -180,6 +182,7 @@ impl RuleState {
     /// The word in table, log and JSON.
     pub fn as_str(self) -> &'static str {
         match self {
+            RuleState::Arming => "arming",
             RuleState::Armed => "armed",
             RuleState::Degraded => "degraded",
             RuleState::Paused => "paused",

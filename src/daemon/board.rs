@@ -26,6 +26,8 @@ pub struct Book {
     pub contained_by: Option<String>,
     /// Why it is not watched, or not fully.
     pub reason: Option<String>,
+    /// Why it is not armed at all: what it demands cannot be had here.
+    pub refusal: Option<String>,
     /// Whether more waits than `queue-limit` allows, or starts exceed `start-limit`.
     pub is_over_limit: bool,
     /// The last run that ended.
@@ -70,7 +72,14 @@ impl Board {
     }
 
     /// Notes the end of a run.
-    pub fn ended(&mut self, run: &Run, outcome: &Outcome, took: std::time::Duration, tail: &[u8], time: SystemTime) {
+    pub fn ended(
+        &mut self,
+        run: &Run,
+        outcome: &Outcome,
+        took: std::time::Duration,
+        tail: &[u8],
+        time: SystemTime,
+    ) {
         let Some(book) = self.books.get_mut(&run.rule.name) else { return };
         let path = run.events.first().map(|event| WirePath::from(&*event.path)).unwrap_or_default();
         book.last = Some(LastRun {

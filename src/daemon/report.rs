@@ -1,6 +1,6 @@
 //! Reports of the engine become lines of the log, entries of the board, and notifications.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use crate::engine::{DropReason, Outcome, Purpose, Report, Run, Then};
 use crate::escape;
@@ -10,7 +10,9 @@ use crate::moment;
 pub fn log(report: &Report) {
     match report {
         Report::Started(run) => log_started(run),
-        Report::Ended { run, outcome, took, is_failure, then } => log_ended(run, outcome, *took, *is_failure, *then),
+        Report::Ended { run, outcome, took, is_failure, then } => {
+            log_ended(run, outcome, *took, *is_failure, *then)
+        }
         Report::Dropped { rule, path, reason, count } => {
             let level = drop_level(*reason);
             let path = path.as_deref().map(escape::path).unwrap_or_default();
@@ -73,9 +75,4 @@ fn drop_level(reason: DropReason) -> log::Level {
         DropReason::GaveUp => log::Level::Warn,
         DropReason::Itself => log::Level::Debug,
     }
-}
-
-/// The wall clock's time for a report, read once for all that are made of it.
-pub fn now() -> SystemTime {
-    crate::sys::clock::wall()
 }

@@ -1,11 +1,11 @@
 //! The hands of the desk: finds the desktops that are to be told, and gives each its messenger.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::desk::Desk;
 use super::messenger::{Messenger, Target};
@@ -107,13 +107,14 @@ impl Desktop {
     /// A user's daemon tells its own desktop; that of root tells every user who is logged in.
     fn targets(&self) -> Vec<Target> {
         let Settings { user, bus_address, runtime_dir, run_user, program } = &self.settings;
-        let own = bus_address.clone().map(|address| Target {
-            user: *user,
-            address,
-            runtime_dir: runtime_dir.clone(),
-            credentials: None,
-            program: program.clone(),
-        });
+        let own =
+            bus_address.clone().filter(|address| *user != 0 || is_of_root(address)).map(|address| Target {
+                user: *user,
+                address,
+                runtime_dir: runtime_dir.clone(),
+                credentials: None,
+                program: program.clone(),
+            });
         let has_own = own.is_some();
         let is_told = |session: &Session| {
             let is_own = session.user == *user;
@@ -137,6 +138,16 @@ impl AsFd for Desktop {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.poller.as_fd()
     }
+}
+
+/// Whether the bus of this address is root's own. `sudo -E` and the like leave the address of another user's, who would
+/// then see what is only for root.
+fn is_of_root(address: &OsStr) -> bool {
+    let path = address
+        .as_bytes()
+        .strip_prefix(b"unix:path=")
+        .and_then(|path| path.split(|byte| *byte == b',').next());
+    path.is_none_or(|path| sessions::owner_of_socket(Path::new(OsStr::from_bytes(path))) == Some(0))
 }
 
 /// A path as a D-Bus address has it: what is not plain is written as `%NN`.

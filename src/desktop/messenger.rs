@@ -72,8 +72,10 @@ impl Messenger {
     /// Takes what is to be said.
     pub(super) fn take(&mut self, notice: &Notice, shows_output: bool) {
         self.letters.push_back(notice.letter(shows_output));
-        if self.letters.len() > LETTERS_MAX {
-            self.letters.pop_front();
+        if self.letters.len() > LETTERS_MAX
+            && let Some(letter) = self.letters.pop_front()
+        {
+            log::warn!(reason = "the last notification is still on its way", summary = letter.summary; "not notified");
         }
     }
 
@@ -176,7 +178,7 @@ fn spawn(target: &Target, letters: &[Letter], spawner: &mut Spawner) -> io::Resu
         lines.push(b'\n');
     }
     let input = memory_file::of(&lines)?;
-    let answer = memory_file::of(b"")?;
+    let answer = memory_file::empty()?;
     let null = File::options().write(true).open("/dev/null")?;
     let variable = |name: &str, value: &[u8]| CString::new([name.as_bytes(), b"=", value].concat());
     let mut environment = vec![variable("DBUS_SESSION_BUS_ADDRESS", target.address.as_bytes())?];

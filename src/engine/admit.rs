@@ -141,6 +141,9 @@ impl Engine {
     /// There is no room for this event: a rescan that starts after it will answer it.
     fn owe_for(&mut self, id: LaneId, event: &Event, count: u64) {
         self.is_over |= self.agenda.load.paths >= PATHS_MAX;
+        if self.is_over {
+            self.owing.insert(id);
+        }
         self.owe(id, count);
         let lane = self.lanes.get_mut(&id).expect("the caller found it");
         if std::mem::replace(&mut lane.is_over, true) {

@@ -56,8 +56,7 @@ impl Engine {
         lane.running.remove(&flight.id);
         lane.running_paths -= flight.entries.len();
         lane.last = Some(LastRun { run: flight.id, outcome: outcome.clone(), is_failure });
-        let by_path = flight.entries.first().filter(|_| !lane.is_batch()).map(|(path, _)| Arc::clone(path));
-        lane.echoes.record(by_path, flight.streak(), self.now);
+        lane.note_end(&flight, self.now);
         match next {
             _ if !is_failure && next == Next::GiveBack => lane.counters.stopped += 1,
             Next::Done if !is_failure => lane.counters.ok += 1,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::Entry;
 use super::dirty::Stage;
+use super::flight::Flight;
 use super::lane::{Holder, Lane};
 use super::retry::Retry;
 use super::streak;
@@ -99,17 +100,21 @@ impl Lane {
         }
     }
 
-    /// The streak that an event continues: see `streak.rs`.
+    /// The streak that an event continues: see `streak.rs`. `running` is the streak of the run that has its path.
     pub(super) fn streak(&mut self, event: &Event, running: Option<u32>, now: Moment) -> u32 {
         let is_unknown = event.cause.pid == 0 && event.origin == Origin::Event;
         if !is_unknown || !self.rule.watch.ignore_self {
             return 0;
         }
-        let before = running.or_else(|| {
-            let path = (!self.is_batch()).then(|| Arc::from(event.path.as_path()));
-            self.echoes.streak(&path, now)
-        });
+        let by_path = (!self.is_batch()).then(|| Arc::from(event.path.as_path()));
+        let before = running.or_else(|| self.echoes.streak(&by_path, now));
         before.map_or(0, |streak| streak.saturating_add(1))
+    }
+
+    /// A run is over: what comes just after may be its echo.
+    pub(super) fn note_end(&mut self, flight: &Flight, now: Moment) {
+        let by_path = flight.entries.first().filter(|_| !self.is_batch()).map(|(path, _)| Arc::clone(path));
+        self.echoes.record(by_path, flight.streak(), now);
     }
 
     /// Gives an entry that continues a streak its delay; whether the streak is news.

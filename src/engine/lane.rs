@@ -143,7 +143,7 @@ impl Rescan {
             self.is_owed = true;
         }
         if self.next.is_none() && !self.is_outstanding() {
-            self.next = interval.map(|interval| now + interval);
+            self.next = interval.map(|interval| now + interval).filter(|next| *next > now);
         }
     }
 }

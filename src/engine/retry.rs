@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::Entry;
 use crate::moment::Moment;
-use crate::rule::{Edge, Ending, Gather};
+use crate::rule::{Ending, Gather};
 
 /// Before a start that the system refused for the moment is tried again; doubles.
 const TRANSIENT_DELAY: Duration = Duration::from_millis(100);
@@ -55,21 +55,24 @@ pub(super) struct Retry {
     pub attempt: u32,
     /// Where the last try was refused by the system.
     pub refusal: Option<Refusal>,
+    /// When its delay is over.
+    delayed_until: Moment,
+    /// When the first and the last of the events came that joined it.
+    joined: Option<(Moment, Moment)>,
     /// When it may start.
     due: Moment,
-    /// When the first event came that joined it.
-    joined: Option<Moment>,
 }
 
 impl Retry {
-    /// Waits until `due`.
+    /// Waits at least until `delayed_until`.
     pub(super) fn new(
         entries: Vec<(Arc<Path>, Entry)>,
         attempt: u32,
         refusal: Option<Refusal>,
-        due: Moment,
+        delayed_until: Moment,
     ) -> Retry {
-        Retry { entries: entries.into_iter().collect(), attempt, refusal, due, joined: None }
+        let entries = entries.into_iter().collect();
+        Retry { entries, attempt, refusal, delayed_until, joined: None, due: delayed_until }
     }
 
     /// What it has, in the order in which it came.
@@ -119,10 +122,10 @@ impl Retries {
     pub(super) fn join(&mut self, id: u64, path: &Arc<Path>, entry: Entry, gather: &Gather) {
         let retry = self.all.get_mut(&id).expect("who has a path waits");
         let was = (retry.due, id);
-        if gather.edge == Edge::Trailing {
-            let first = *retry.joined.get_or_insert(entry.first);
-            retry.due = retry.due.max(gather.due(first, entry.last));
-        }
+        let (first, last) = retry.joined.unwrap_or((entry.first, entry.last));
+        let (first, last) = (first.min(entry.first), last.max(entry.last));
+        retry.joined = Some((first, last));
+        retry.due = retry.delayed_until.max(gather.due(first, last));
         let known = retry.entries.remove(path).expect("a retry has the paths that it holds");
         retry.entries.insert(Arc::clone(path), known.merged(entry));
         self.waiting.remove(&was);

@@ -21,6 +21,7 @@ impl Engine {
             self.advance();
             self.start_runs();
             self.decide();
+            self.notice_room();
             self.ask_for_rescans();
         }
         self.signal();
@@ -60,10 +61,6 @@ impl Engine {
     /// Lanes in which something is due, or something happened, move on.
     fn advance(&mut self) {
         self.touched.extend(self.agenda.due(self.now));
-        if self.is_over && self.agenda.load.paths <= PATHS_MAX / 2 {
-            self.is_over = false;
-            self.touched.append(&mut self.owing);
-        }
         for id in self.touched.clone() {
             if let Some(lane) = self.lanes.get_mut(&id) {
                 lane.advance(self.now);
@@ -187,6 +184,18 @@ impl Engine {
         }
     }
 
+    /// Notices when half of the room in all is free again: what waited for that is looked at.
+    fn notice_room(&mut self) {
+        if !self.is_over || self.agenda.load.paths > PATHS_MAX / 2 {
+            return;
+        }
+        self.is_over = false;
+        for id in std::mem::take(&mut self.owing) {
+            self.refresh(id);
+            self.touch(id);
+        }
+    }
+
     fn ask_for_rescans(&mut self) {
         for id in self.touched.clone() {
             let Some(lane) = self.lanes.get_mut(&id) else { continue };
@@ -209,7 +218,9 @@ impl Engine {
     pub(super) fn refresh(&mut self, id: LaneId) {
         let is_stopping = self.is_stopping();
         let Some(lane) = self.lanes.get_mut(&id) else { return };
-        lane.notice_room();
+        if !self.is_over {
+            lane.notice_room();
+        }
         if !lane.has_ready() {
             lane.starts.is_over();
         } else if !is_stopping && lane.limited_until(self.now).is_some() && lane.starts.is_news() {

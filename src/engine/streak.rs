@@ -5,15 +5,15 @@
 //! is suspect; after [`RUNS`] such runs in a row the next ones are delayed, never dropped. One event at any
 //! other time, as one from outside comes sooner or later, ends the streak.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::moment::Moment;
 
-/// So many runs in a row are no accident.
-pub(super) const RUNS: u32 = 10;
+/// So many runs in a row are no accident: somebody who saves, waits for the run and saves again does it less often.
+pub(super) const RUNS: u32 = 1000;
 
 /// What a run did is reported within this span after its end.
 const ECHO: Duration = Duration::from_millis(50);
@@ -34,6 +34,7 @@ pub(super) fn delay(streak: u32) -> Duration {
 #[derive(Debug, Default)]
 pub(super) struct Echoes {
     ended: BTreeMap<Option<Arc<Path>>, (Moment, u32)>,
+    by_age: VecDeque<(Moment, Option<Arc<Path>>)>,
     is_reported: bool,
 }
 
@@ -41,6 +42,7 @@ impl Echoes {
     /// A run is over.
     pub(super) fn record(&mut self, path: Option<Arc<Path>>, streak: u32, now: Moment) {
         self.expire(now);
+        self.by_age.push_back((now, path.clone()));
         self.ended.insert(path, (now, streak));
     }
 
@@ -61,7 +63,13 @@ impl Echoes {
     }
 
     fn expire(&mut self, now: Moment) {
-        self.ended.retain(|_, (end, _)| now.since(*end) <= ECHO);
+        while self.by_age.front().is_some_and(|(end, _)| now.since(*end) > ECHO) {
+            let Some((end, path)) = self.by_age.pop_front() else { return };
+            // A later run of the same path may have ended since.
+            if self.ended.get(&path).is_some_and(|(known, _)| *known == end) {
+                self.ended.remove(&path);
+            }
+        }
     }
 }
 
@@ -71,7 +79,7 @@ mod tests {
 
     #[test]
     fn delays_double_up_to_a_minute() {
-        let seconds: Vec<u64> = (8..18).map(|streak| delay(streak).as_secs()).collect();
+        let seconds: Vec<u64> = (RUNS - 2..RUNS + 8).map(|streak| delay(streak).as_secs()).collect();
         assert_eq!(seconds, [0, 0, 1, 2, 4, 8, 16, 32, 60, 60]);
         assert_eq!(delay(u32::MAX), DELAY_MAX);
     }

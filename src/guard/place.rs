@@ -88,7 +88,7 @@ pub fn object_of(path: &Path, opener: &Opener<'_>) -> Option<ObjectId> {
     if (device, inode) != (opener.device, opener.inode) {
         return None;
     }
-    let key = handle::of_object(object.as_fd()).ok()?.on(place::fsid(object.as_fd()).ok()?);
+    let key = handle::of_opened(object.as_fd()).ok()?.on(place::fsid(object.as_fd()).ok()?);
     Some(ObjectId { fsid: key.fsid(), kind: key.kind(), handle: key.handle().into() })
 }
 

@@ -8,8 +8,8 @@ use crate::diagnostic::Severity;
 /// One row of the table.
 #[derive(Debug)]
 pub struct Code {
-    /// Stable, `I0…`.
-    pub code: &'static str,
+    /// Stable: `I0…`, `I1…`.
+    pub name: &'static str,
     /// What it means for the line.
     pub severity: Severity,
     /// What it is about, in a few words.
@@ -25,7 +25,7 @@ macro_rules! codes {
         $(
             #[doc = $title]
             pub const $constant: Code = Code {
-                code: $code,
+                name: $code,
                 severity: Severity::$severity,
                 title: $title,
                 did: $did,
@@ -61,8 +61,11 @@ codes! {
         "A line that begins with a blank was passed over without a word."
         "It is no rule, and stays as a comment."
     TOO_LONG "I008" Error "line beyond the limits"
-        "Classic facron took 511 events and 511 arguments, and read the rest as something else; incron took a line of 999 bytes."
+        "Classic facron took 511 events and 511 arguments, and incron a line of 999 bytes; the rest was read as something else."
         "What the command was meant to get cannot be known: the line is left out."
+    TOO_MUCH "I009" Warning "more than one rule file may hold"
+        "There was no limit."
+        "The rules are written, and facron refuses the file: a rule file is at most 1 MiB, and all together have 10000 rules. Translate the tables into several files."
 
     // Paths.
     RELATIVE_PATH "I010" Error "path that is not absolute"
@@ -209,6 +212,9 @@ codes! {
     WORLD_WRITABLE "I083" Note "root's command for a directory that everybody may write to"
         "Names went into the text of a shell that ran as root: whoever named a file there could run anything."
         "Names are arguments. Let the command expect any name, all the same."
+    BAD_PATTERN "I084" Error "pattern that is none of facron's"
+        "It was expanded once, when the table was loaded."
+        "It cannot be a glob: the line is left out."
 
     // incron: events and options.
     UNKNOWN_WORD "I085" Warning "unknown word among the events"
@@ -286,9 +292,11 @@ codes! {
         "It is passed over: `--user` says whose it is."
 }
 
-/// The row of a code.
-pub fn by_code(code: &str) -> Option<&'static Code> {
-    CODES.iter().copied().find(|row| row.code == code)
+impl Code {
+    /// The row of this name, in any case.
+    pub fn from_name(name: &str) -> Option<&'static Code> {
+        CODES.iter().copied().find(|code| code.name.eq_ignore_ascii_case(name))
+    }
 }
 
 #[cfg(test)]
@@ -297,6 +305,6 @@ mod tests {
 
     #[test]
     fn codes_are_unique_and_in_order() {
-        assert!(CODES.is_sorted_by(|one, next| one.code < next.code));
+        assert!(CODES.is_sorted_by(|one, next| one.name < next.name));
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::escape;
 use crate::event::EventMask;
 use crate::rule::Scope;
 
@@ -96,13 +97,13 @@ impl fmt::Display for Draft {
             Some(Scope::Children) => "in",
             Some(Scope::Tree) => "below",
         };
-        write!(f, " {place} {}: ", crate::escape::text(self.path.as_bytes()))?;
+        write!(f, " {place} {}: ", escape::text(self.path.as_bytes()))?;
         if let Some(user) = &self.user {
-            write!(f, "as {}, ", user.name)?;
+            write!(f, "as {}, ", escape::text(user.name.as_bytes()))?;
         }
         match &self.run {
-            Run::Argv(arguments) => write!(f, "{}", crate::escape::line(&shell_words::join(arguments))),
-            Run::Shell(text) => write!(f, "sh -c {}", crate::escape::line(&shell_words::quote(text))),
+            Run::Argv(arguments) => write!(f, "{}", escape::line(&shell_words::join(arguments))),
+            Run::Shell(text) => write!(f, "sh -c {}", escape::line(&shell_words::quote(text))),
         }
     }
 }

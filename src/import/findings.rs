@@ -9,8 +9,10 @@ use super::codes::Code;
 /// A finding before its table is known.
 #[derive(Debug)]
 pub struct Finding {
+    /// What it is.
     pub code: &'static Code,
     span: Range<usize>,
+    /// A lower-case sentence without a full stop.
     pub message: String,
     help: Option<String>,
 }
@@ -28,7 +30,7 @@ impl Findings {
         message: impl Into<String>,
         help: Option<String>,
     ) {
-        if !self.0.iter().any(|known| known.code.code == code.code && known.span == span) {
+        if !self.0.iter().any(|known| known.code.name == code.name && known.span == span) {
             self.0.push(Finding { code, span, message: message.into(), help });
         }
     }
@@ -43,15 +45,16 @@ impl Findings {
         self.0.clear();
     }
 
+    /// In the order in which they were made.
     pub fn iter(&self) -> impl Iterator<Item = &Finding> {
         self.0.iter()
     }
 
+    /// As findings of a table, by its index. What a code means at length stands in its row.
     pub fn into_diagnostics(self, source: usize) -> impl Iterator<Item = Diagnostic> {
         self.0.into_iter().map(move |Finding { code, span, message, help }| Diagnostic {
-            notes: vec![code.did.to_owned(), code.now.to_owned()],
             help,
-            ..Diagnostic::new(code.severity, code.code, source, span, message)
+            ..Diagnostic::new(code.severity, code.name, source, span, message)
         })
     }
 }

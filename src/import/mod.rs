@@ -20,9 +20,9 @@ mod table;
 mod write;
 
 use std::num::NonZeroU32;
-use std::sync::Arc;
 use std::time::Duration;
 
+use crate::config::{FILE_BYTES_MAX, RULES_MAX};
 use crate::diagnostic::{Diagnostic, Severity, SourceText};
 
 pub use codes::{CODES, Code};
@@ -33,6 +33,9 @@ pub use table::{Dialect, Owner, Table};
 use draft::Draft;
 use findings::Findings;
 use table::Line;
+
+/// The longest line, in bytes: twice as much, with every brace doubled, is the longest argument of a rule.
+const LINE_MAX: usize = 65_535;
 
 /// What is put on every rule.
 #[derive(Clone, Debug, Default)]
@@ -122,12 +125,11 @@ enum Translation {
 /// Translates tables to one rule file.
 pub fn import(tables: &[Table], options: &Options, surroundings: &dyn Surroundings) -> Import {
     let mut names = name::Names::default();
-    let mut writer = write::Writer::new(options);
+    let mut writer = write::Writer::new(options, tables);
     let mut import =
         Import { toml: String::new(), lines: Vec::new(), sources: Vec::new(), findings: Vec::new() };
     for (source, table) in tables.iter().enumerate() {
-        let name: Arc<str> = crate::escape::text(table.name.as_encoded_bytes()).into();
-        writer.begin(table, &name);
+        writer.begin(source);
         let mut context = incron::Context::new(&table.owner, surroundings);
         for line in table.lines() {
             let mut findings = Findings::default();
@@ -164,10 +166,30 @@ pub fn import(tables: &[Table], options: &Options, surroundings: &dyn Surroundin
                 findings: start..import.findings.len(),
             });
         }
-        import.sources.push(SourceText { name, text: table.text().into() });
+        import.sources.push(SourceText { name: table.shown_name().into(), text: table.text().into() });
     }
     import.toml = writer.finish();
+    import.findings.extend(too_much(&import));
     import
+}
+
+/// What a single rule file cannot hold is still written, so that it can be split.
+fn too_much(import: &Import) -> Option<Diagnostic> {
+    let count = |line: &TranslatedLine| match &line.fate {
+        Fate::Rules(rules) => rules.len(),
+        Fate::Blank | Fate::Comment | Fate::Refused => 0,
+    };
+    let rules: usize = import.lines.iter().map(count).sum();
+    let bytes = import.toml.len();
+    let message = if bytes > FILE_BYTES_MAX {
+        format!("the rules make {bytes} bytes, and a rule file has at most {FILE_BYTES_MAX}")
+    } else if rules > RULES_MAX {
+        format!("{rules} rules, and facron takes at most {RULES_MAX}")
+    } else {
+        return None;
+    };
+    let code = &codes::TOO_MUCH;
+    Some(Diagnostic { source: None, ..Diagnostic::new(code.severity, code.name, 0, 0..0, message) })
 }
 
 /// Translates one line: first what both dialects share, then its own.
@@ -180,6 +202,11 @@ fn translate(
     if line.has_mark {
         let help = "save the table without the mark".to_owned();
         findings.push(&codes::BYTE_ORDER_MARK, line.start(), "a byte order mark before the line", Some(help));
+    }
+    if line.bytes.len() > LINE_MAX {
+        let message = format!("the line has {} bytes, and 64 KiB are the most", line.bytes.len());
+        findings.push(&codes::TOO_LONG, line.start(), message, None);
+        return Translation::Refused;
     }
     if let Some(offset) = line.bytes.iter().position(|byte| *byte == 0) {
         let help = "a rule file cannot hold it; remove it, or write the rule by hand".to_owned();

@@ -7,42 +7,68 @@ use std::collections::BTreeMap;
 use super::draft::{Draft, Run};
 use super::program;
 
-/// The longest part of a name, so that two of them and a number fit into 64 characters.
+/// The longest part of a name, so that two of them and a number fit into a name.
 const PART_MAX: usize = 28;
 
-/// The longest name that another part may be put before.
-const LONG_MAX: usize = 60;
+/// The longest name that is made of more.
+const NAME_MAX: usize = 60;
 
-/// The names that are taken, each with the number that was last put behind it.
+/// The names that are taken, each with its path and the number that was last put behind it.
 #[derive(Debug, Default)]
-pub struct Names(BTreeMap<String, u64>);
+pub struct Names(BTreeMap<String, Taken>);
+
+#[derive(Debug)]
+struct Taken {
+    path: String,
+    number: u64,
+}
 
 impl Names {
-    /// Chooses a name and takes it: `in-script` for /srv/in and /usr/local/bin/script, then `srv-in-script`, then
-    /// with a number.
+    /// Chooses a name and takes it: `in-script` for /srv/in and /usr/local/bin/script; then `in-script-delete` by
+    /// the event, or for another path `other-in-script` by the directory above; then with a number.
     pub fn choose(&mut self, draft: &Draft) -> String {
         let mut components = draft.path.rsplit('/').map(part).filter(|component| !component.is_empty());
         let place = components.next().unwrap_or_else(|| "root".to_owned());
         let what = part(&subject(&draft.run));
         let short = if what.is_empty() || what == place { place } else { format!("{place}-{what}") };
-        let long = components.next().map(|parent| format!("{parent}-{short}"));
-        let long = long.filter(|long| long.len() <= LONG_MAX);
-        let name = std::iter::once(short.clone()).chain(long).find(|name| !self.0.contains_key(name));
-        let name = name.unwrap_or_else(|| self.number(&short));
-        self.0.insert(name.clone(), 1);
+        let name = match self.0.get(&short) {
+            None => short,
+            Some(taken) => {
+                let longer = if taken.path == draft.path {
+                    only_event(draft).map(|event| format!("{short}-{event}"))
+                } else {
+                    components.next().map(|parent| format!("{parent}-{short}"))
+                };
+                let is_free = |name: &String| name.len() <= NAME_MAX && !self.0.contains_key(name);
+                longer.filter(is_free).unwrap_or_else(|| self.number(&short))
+            }
+        };
+        self.0.insert(name.clone(), Taken { path: draft.path.clone(), number: 1 });
         name
     }
 
+    /// The first name with a number that is free; `short` is taken.
     fn number(&mut self, short: &str) -> String {
-        loop {
-            let number = self.0.entry(short.to_owned()).or_insert(1);
-            *number += 1;
+        let mut number = self.0.get(short).map_or(1, |taken| taken.number);
+        let name = loop {
+            number += 1;
             let name = format!("{short}-{number}");
             if !self.0.contains_key(&name) {
-                return name;
+                break name;
             }
+        };
+        if let Some(taken) = self.0.get_mut(short) {
+            taken.number = number;
         }
+        name
     }
+}
+
+/// The event of a rule that asks for one alone.
+fn only_event(draft: &Draft) -> Option<&'static str> {
+    let [events] = draft.on.as_slice() else { return None };
+    let mut kinds = events.kinds();
+    kinds.next().filter(|_| kinds.next().is_none()).map(|kind| kind.name)
 }
 
 /// What the command is about, without what only starts it: the script of `sudo bash /usr/local/bin/organise.sh`.
@@ -87,14 +113,17 @@ fn part(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::EventMask;
 
     #[test]
     fn a_name_is_what_a_person_would_choose() {
         let mut names = Names::default();
         for (path, command, expected) in [
             ("/srv/in", "/usr/local/bin/script fromFacron", "in-script"),
-            ("/srv/in", "/usr/local/bin/script again", "srv-in-script"),
+            ("/srv/in", "/usr/local/bin/script again", "in-script-modify"),
             ("/srv/in", "/usr/local/bin/script third", "in-script-2"),
+            ("/srv/in", "/usr/local/bin/script fourth", "in-script-3"),
+            ("/mnt/in", "/usr/local/bin/script", "mnt-in-script"),
             ("/etc/nginx", "/usr/sbin/nginx -s reload", "nginx"),
             ("/", "/bin/true", "root-true"),
             ("/mnt/done", "/usr/bin/sudo /bin/bash /usr/local/bin/organise.sh {dir}", "done-organise"),
@@ -102,11 +131,13 @@ mod tests {
             ("/home/é", "/bin/ü", "home"),
         ] {
             let words = command.split(' ').map(str::to_owned).collect();
-            let draft = Draft::new(path.to_owned(), Run::Argv(words));
+            let mut draft = Draft::new(path.to_owned(), Run::Argv(words));
+            draft.on = vec![EventMask::MODIFY];
             assert_eq!(names.choose(&draft), expected, "{path} {command}");
         }
         let shell = ["/bin/sh", "-c", "cp \"$1\" /backup"].map(str::to_owned).into();
-        assert_eq!(names.choose(&Draft::new("/srv/in".to_owned(), Run::Argv(shell))), "in-cp");
+        let draft = Draft::new("/srv/in".to_owned(), Run::Argv(shell));
+        assert_eq!(names.choose(&draft), "in-cp");
     }
 
     #[test]

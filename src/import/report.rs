@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::diagnostic::{Diagnostic, Severity};
 
-use super::codes::{Code, by_code};
+use super::codes::Code;
 use super::{Fate, Import, TranslatedLine};
 
 /// How many lines became what, and why; what to do next, with the rule file at `destination`.
@@ -66,7 +66,7 @@ fn reasons(import: &Import, verdict: Verdict) -> String {
     }
     let reasons: Vec<String> = counts
         .into_iter()
-        .map(|(code, count)| match (count, by_code(code).map_or("", |row| row.title)) {
+        .map(|(code, count)| match (count, Code::from_name(code).map_or("", |row| row.title)) {
             (1, title) => format!("{code} {title}"),
             (_, title) => format!("{code} {title}, {count} lines"),
         })
@@ -87,13 +87,13 @@ pub fn explain(import: &Import) -> String {
             Fate::Refused => "refused".to_owned(),
         };
         let codes: BTreeSet<&str> = import.findings_of(line).iter().map(|finding| finding.code).collect();
-        let rows: Vec<&Code> = codes.into_iter().filter_map(by_code).collect();
-        let mut did: Vec<String> = rows.iter().map(|row| format!("{} ({})", row.did, row.code)).collect();
+        let rows: Vec<&Code> = codes.into_iter().filter_map(Code::from_name).collect();
+        let mut did: Vec<String> = rows.iter().map(|row| format!("{} ({})", row.did, row.name)).collect();
         if did.is_empty() {
             did.push(if line.fate == Fate::Comment { "nothing" } else { "what it said" }.to_owned());
         }
         let mut does = vec![now];
-        does.extend(rows.iter().map(|row| format!("{} ({})", row.now, row.code)));
+        does.extend(rows.iter().map(|row| format!("{} ({})", row.now, row.name)));
         text.push_str(&format!("{}:{}\n", import.sources[line.source].name, line.number));
         text.push_str(&format!("  said  {}\n", line.said));
         text.push_str(&format!("  did   {}\n", did.join("\n        ")));

@@ -1,5 +1,6 @@
 //! A classic table as bytes, and its lines as written.
 
+use std::borrow::Cow;
 use std::ffi::OsString;
 use std::ops::Range;
 
@@ -58,13 +59,19 @@ pub struct Line<'t> {
 }
 
 impl Table {
+    /// Its name, fit to be shown.
+    pub fn shown_name(&self) -> Cow<'_, str> {
+        escape::text(self.name.as_encoded_bytes())
+    }
+
     /// What it is, for people.
     pub fn describe(&self) -> String {
+        let name = if self.name == "-" { "standard input".into() } else { self.shown_name() };
         match (self.dialect, &self.owner) {
-            (Dialect::Facron, _) => "classic facron".to_owned(),
-            (Dialect::Incron, Owner::System) => "incron, system table".to_owned(),
-            (Dialect::Incron, Owner::User(name)) => {
-                format!("incron, table of {}", escape::text(name.as_bytes()))
+            (Dialect::Facron, _) => format!("{name} (classic facron)"),
+            (Dialect::Incron, Owner::System) => format!("{name} (incron, system table)"),
+            (Dialect::Incron, Owner::User(user)) => {
+                format!("{name} (incron, table of {})", escape::text(user.as_bytes()))
             }
         }
     }

@@ -1,5 +1,6 @@
 //! The rule file that an import writes: toml_edit makes the values, comments stay where they stood.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use toml_edit::{Array, ArrayOfTables, DocumentMut, InlineTable, Item, Table as TomlTable, Value, value};
@@ -21,22 +22,23 @@ pub struct Writer<'o> {
     rules: ArrayOfTables,
     /// Comments and empty lines since the last rule.
     pending: String,
+    /// What the tables are, for people.
     tables: Vec<String>,
 }
 
 impl<'o> Writer<'o> {
-    /// An empty file.
-    pub fn new(options: &'o Options) -> Self {
-        Writer { options, rules: ArrayOfTables::new(), pending: String::new(), tables: Vec::new() }
+    /// A file without rules, for these tables.
+    pub fn new(options: &'o Options, tables: &[Table]) -> Self {
+        let tables = tables.iter().map(Table::describe).collect();
+        Writer { options, rules: ArrayOfTables::new(), pending: String::new(), tables }
     }
 
-    /// A table begins.
-    pub fn begin(&mut self, table: &Table, name: &str) {
-        self.tables.push(format!("{name} ({})", table.describe()));
+    /// A table begins, by its place among them. One alone needs no word.
+    pub fn begin(&mut self, index: usize) {
         if self.tables.len() > 1 {
             self.blank();
-            self.pending.push_str(&format!("# From {name} ({}).\n", table.describe()));
-            self.blank();
+            self.blank_after_rule();
+            self.pending.push_str(&format!("# From {}.\n\n", self.tables[index]));
         }
     }
 
@@ -68,10 +70,7 @@ impl<'o> Writer<'o> {
     /// A line that is left out, with the reasons.
     pub fn refused(&mut self, line: &[u8], findings: &Findings) {
         self.blank_after_rule();
-        for finding in findings.iter() {
-            let word = if finding.code.severity == Severity::Error { "Refused" } else { "Also" };
-            self.say(word, finding.code.code, &finding.message);
-        }
+        self.say(findings, |severity| Some(if severity == Severity::Error { "Refused" } else { "Also" }));
         self.classic_line(line);
         self.blank();
     }
@@ -80,9 +79,7 @@ impl<'o> Writer<'o> {
     pub fn rules(&mut self, line: &[u8], rules: &[(String, Draft)], findings: &Findings) {
         self.blank_after_rule();
         self.classic_line(line);
-        for finding in findings.iter().filter(|finding| finding.code.severity == Severity::Warning) {
-            self.say("Changed", finding.code.code, &finding.message);
-        }
+        self.say(findings, |severity| (severity == Severity::Warning).then_some("Changed"));
         for (name, draft) in rules {
             self.blank_after_rule();
             let mut table = rule_table(name, draft);
@@ -125,8 +122,16 @@ impl<'o> Writer<'o> {
         self.pending.push('\n');
     }
 
-    fn say(&mut self, word: &str, code: &str, message: &str) {
-        self.pending.push_str(&format!("# {word} ({code}): {}.\n", escape::line(message)));
+    /// Says what was found, each once, behind the word for how bad it is; no word: nothing is said.
+    fn say(&mut self, findings: &Findings, word: impl Fn(Severity) -> Option<&'static str>) {
+        let mut said = BTreeSet::new();
+        for finding in findings.iter() {
+            let Some(word) = word(finding.code.severity) else { continue };
+            let sentence = format!("# {word} ({}): {}.\n", finding.code.name, escape::line(&finding.message));
+            if said.insert(sentence.clone()) {
+                self.pending.push_str(&sentence);
+            }
+        }
     }
 }
 

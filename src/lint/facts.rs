@@ -1,8 +1,9 @@
 //! What the system knows about the things that rules name. Lints only ask [`Facts`], so that tests can make them up.
 
-use nix::unistd::{Gid, Group, Uid, User};
+use std::path::{Path, PathBuf};
 
 use crate::rule::Identity;
+use crate::sys::trust::Distrust;
 
 /// What is asked about the system.
 pub trait Facts {
@@ -12,6 +13,18 @@ pub trait Facts {
     fn user(&self, user: &Identity) -> Account;
     /// A group.
     fn group(&self, group: &Identity) -> Account;
+    /// What is at a path, links followed.
+    fn seen(&self, path: &Path) -> Seen;
+    /// The first bytes of a program, enough for its `#!` line; none: it cannot be read.
+    fn head(&self, program: &Path) -> Option<Vec<u8>>;
+    /// The components on the way to a file that somebody else than the daemon's user and root could change.
+    fn distrusted(&self, path: &Path) -> Vec<Distrust>;
+    /// A symbolic link on the way to a path in a directory that others may write.
+    fn foreign_link(&self, path: &Path) -> Option<PathBuf>;
+    /// The path behind all links; none: it does not exist.
+    fn resolved(&self, path: &Path) -> Option<PathBuf>;
+    /// The file system that a path is on, or would be on.
+    fn file_system(&self, path: &Path) -> FileSystem;
 }
 
 /// The answer about a user or group.
@@ -25,38 +38,42 @@ pub enum Account {
     Unclear,
 }
 
-/// The system that we run on.
-#[derive(Debug)]
-pub struct System;
-
-impl Facts for System {
-    fn own_ids(&self) -> (u32, u32) {
-        (Uid::effective().as_raw(), Gid::effective().as_raw())
-    }
-
-    fn user(&self, user: &Identity) -> Account {
-        account(match user {
-            Identity::Name(name) => User::from_name(name).map(|user| user.map(|user| user.uid.as_raw())),
-            Identity::Id(id) => {
-                User::from_uid(Uid::from_raw(*id)).map(|user| user.map(|user| user.uid.as_raw()))
-            }
-        })
-    }
-
-    fn group(&self, group: &Identity) -> Account {
-        account(match group {
-            Identity::Name(name) => Group::from_name(name).map(|group| group.map(|group| group.gid.as_raw())),
-            Identity::Id(id) => {
-                Group::from_gid(Gid::from_raw(*id)).map(|group| group.map(|group| group.gid.as_raw()))
-            }
-        })
-    }
+/// What is at a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// Nothing.
+    Missing,
+    /// It cannot be told: no permission, or a file system that may not answer.
+    Unclear,
+    /// Something.
+    Present {
+        /// Of what kind.
+        kind: FileKind,
+        /// Its permission bits, setuid and the like included.
+        mode: u32,
+        /// How many names it has.
+        links: u64,
+    },
 }
 
-fn account(answer: nix::Result<Option<u32>>) -> Account {
-    match answer {
-        Ok(Some(id)) => Account::Known(id),
-        Ok(None) => Account::Unknown,
-        Err(_) => Account::Unclear,
-    }
+/// A kind of file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileKind {
+    /// A regular file.
+    Regular,
+    /// A directory.
+    Directory,
+    /// A device, FIFO or socket.
+    Special,
+}
+
+/// What can be expected of a file system.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FileSystem {
+    /// The kernel reports everything.
+    Local,
+    /// Another process or machine answers for it; its type.
+    Foreign(String),
+    /// The kernel makes it up from its own state; its type.
+    Pseudo(String),
 }

@@ -1,7 +1,86 @@
-//! Lints: `facts` asks the system about what rules name, `lints` is the table, one row a lint; `refusals` are those
-//! that the daemon heeds too.
+//! Lints: `facts` says what is asked about the system, `system` asks it; `table` has one row a lint; `refusals` are
+//! those findings that the daemon heeds too.
 
+mod between;
 pub mod facts;
+mod globs;
+mod program;
 mod refusals;
+mod settings;
+mod system;
+mod table;
+mod watched;
+mod words;
 
 pub use refusals::refusals;
+pub use system::System;
+pub use table::{LINTS, Lint};
+
+use std::ops::Range;
+use std::path::PathBuf;
+
+use crate::codes::Code;
+use crate::config::keys::KeyId;
+use crate::config::{Parsed, WrittenRule};
+use crate::diagnostic::{Diagnostic, SourceText};
+use crate::rule::Rule;
+use facts::Facts;
+use table::Look;
+
+/// Everything that lints look at.
+pub struct Texts<'t> {
+    /// What the rule files say.
+    pub parsed: &'t Parsed,
+    /// What is wrong with them already.
+    pub findings: &'t [Diagnostic],
+    /// Their texts.
+    pub sources: &'t [SourceText],
+    /// Their paths, as many.
+    pub paths: &'t [PathBuf],
+    /// What the system knows.
+    pub facts: &'t dyn Facts,
+}
+
+/// Looks for everything that the table has, and for what the daemon would refuse; findings come in no order.
+pub fn lint(texts: &Texts<'_>) -> Vec<Diagnostic> {
+    let mut findings = refusals(&texts.parsed.written, texts.paths, texts.facts);
+    for lint in LINTS {
+        match lint.look {
+            Look::Each(look) => {
+                for written in &texts.parsed.written {
+                    let subject =
+                        Subject { written, rule: &written.rule, code: lint.code, texts, facts: texts.facts };
+                    findings.extend(look(&subject));
+                }
+            }
+            Look::All(look) => findings.extend(look(lint.code, texts)),
+        }
+    }
+    findings
+}
+
+/// One rule under one lint.
+struct Subject<'s> {
+    written: &'s WrittenRule,
+    rule: &'s Rule,
+    code: &'static Code,
+    texts: &'s Texts<'s>,
+    facts: &'s dyn Facts,
+}
+
+impl Subject<'_> {
+    /// A finding at the value of a key.
+    fn at(&self, key: KeyId, message: impl Into<String>) -> Diagnostic {
+        self.code.at(self.written.source, self.written.span(key), message)
+    }
+
+    /// A finding at an item of the array of a key.
+    fn at_item(&self, key: KeyId, index: usize, message: impl Into<String>) -> Diagnostic {
+        self.code.at(self.written.source, self.written.item_span(key, index), message)
+    }
+
+    /// The text at a place of the rule's file.
+    fn raw(&self, span: &Range<usize>) -> &str {
+        self.texts.sources[self.written.source].text.get(span.clone()).unwrap_or_default()
+    }
+}

@@ -6,10 +6,9 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::{OsStr, OsString};
-use std::rc::Rc;
 use std::time::Duration;
 
-use super::atlas::Node;
+use super::atlas::NodeId;
 use crate::event::{Cause, ObjectId, Origin};
 use crate::moment::Moment;
 
@@ -28,14 +27,14 @@ pub struct Arrivals {
     due: BTreeSet<(Moment, Key)>,
 }
 
-/// A directory's node by its address, and a name in it.
-type Key = (usize, OsString);
+/// A directory, and a name in it.
+type Key = (NodeId, OsString);
 
 /// A file that is waited for.
 #[derive(Debug)]
 pub struct Held {
     /// The directory that it is in.
-    pub node: Rc<Node>,
+    pub node: NodeId,
     /// Its name there.
     pub name: OsString,
     /// What will be told of it.
@@ -59,14 +58,14 @@ pub struct Waiting {
 
 impl Arrivals {
     /// Waits for a file from now on, or anew; says whether there is room.
-    pub fn wait(&mut self, node: &Rc<Node>, name: &OsStr, waiting: Waiting, now: Moment) -> bool {
+    pub fn wait(&mut self, node: &NodeId, name: &OsStr, waiting: Waiting, now: Moment) -> bool {
         self.forget(node, name);
         if self.held.len() >= HELD_MAX {
             return false;
         }
         let delay = if waiting.is_young { YOUNG_DELAY } else { HELD_DELAY };
         let due = now + delay;
-        let held = Held { node: Rc::clone(node), name: name.to_owned(), waiting, due, delay };
+        let held = Held { node: node.clone(), name: name.to_owned(), waiting, due, delay };
         self.insert(held);
         true
     }
@@ -80,11 +79,11 @@ impl Arrivals {
     }
 
     /// Does not wait for a file any more.
-    pub fn forget(&mut self, node: &Rc<Node>, name: &OsStr) {
+    pub fn forget(&mut self, node: &NodeId, name: &OsStr) {
         if self.held.is_empty() {
             return;
         }
-        let key = (Rc::as_ptr(node).addr(), name.to_owned());
+        let key = (node.clone(), name.to_owned());
         if let Some(held) = self.held.remove(&key) {
             self.due.remove(&(held.due, key));
         }
@@ -106,7 +105,7 @@ impl Arrivals {
     }
 
     fn insert(&mut self, held: Held) {
-        let key = (Rc::as_ptr(&held.node).addr(), held.name.clone());
+        let key = (held.node.clone(), held.name.clone());
         self.due.insert((held.due, key.clone()));
         self.held.insert(key, held);
     }

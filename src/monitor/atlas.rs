@@ -14,14 +14,27 @@ use super::verdict::Verdict;
 use crate::matcher::RootId;
 use crate::sys::handle::ObjectKey;
 
-/// A known directory.
+/// A directory that has been seen.
 #[derive(Debug)]
 pub struct Node {
+    /// The group that tells of it, and its handle.
+    pub id: NodeId,
     whereabouts: RefCell<Whereabouts>,
     verdict: RefCell<Option<Rc<Verdict>>>,
     verdict_edition: Cell<u64>,
     /// Whether looking at it may block.
     pub is_foreign: bool,
+}
+
+/// A directory as it is seen through one mount, whatever becomes of its name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeId {
+    /// The group that tells of it.
+    pub token: Token,
+    /// Its handle.
+    pub key: ObjectKey,
+    /// The mount: the same directory may be seen at several places through several of them.
+    pub mount: u64,
 }
 
 /// Where a directory is.
@@ -38,43 +51,52 @@ pub enum Whereabouts {
 /// The directories and files that handles stand for, group by group.
 #[derive(Debug, Default)]
 pub struct Atlas {
-    groups: HashMap<Token, Chart>,
+    groups: HashMap<Token, Sheet>,
     /// Goes up whenever a path or a meaning may have changed.
     edition: u64,
 }
 
+/// What one group knows.
 #[derive(Debug, Default)]
-struct Chart {
-    directories: HashMap<ObjectKey, Rc<Node>>,
+struct Sheet {
+    /// Each directory once for every mount through which it is watched: nearly always one.
+    directories: HashMap<ObjectKey, Vec<Rc<Node>>>,
     objects: HashMap<ObjectKey, Vec<RootId>>,
 }
 
 impl Atlas {
-    /// The directory of a handle, given as its bytes.
-    pub fn directory(&self, token: Token, key: &[u8]) -> Option<&Rc<Node>> {
-        self.groups.get(&token)?.directories.get(key)
+    /// The directory of a handle, given as its bytes, through each mount.
+    pub fn directory(&self, token: Token, key: &[u8]) -> &[Rc<Node>] {
+        let sheet = self.groups.get(&token);
+        sheet.and_then(|sheet| sheet.directories.get(key)).map_or(&[], Vec::as_slice)
+    }
+
+    /// A directory as it is seen through one mount.
+    pub fn node(&self, id: &NodeId) -> Option<&Rc<Node>> {
+        self.directory(id.token, id.key.as_bytes()).iter().find(|node| node.id.mount == id.mount)
     }
 
     /// The roots that are the file of a handle.
     pub fn object(&self, token: Token, key: &[u8]) -> &[RootId] {
-        let chart = self.groups.get(&token);
-        chart.and_then(|chart| chart.objects.get(key)).map_or(&[], Vec::as_slice)
+        let sheet = self.groups.get(&token);
+        sheet.and_then(|sheet| sheet.objects.get(key)).map_or(&[], Vec::as_slice)
     }
 
     /// Puts a directory at its place; one that is known moves there, and all below it with it.
-    pub fn place(&mut self, token: Token, key: ObjectKey, whereabouts: Whereabouts, is_foreign: bool) {
-        let chart = self.groups.entry(token).or_default();
-        let is_known = chart.directories.contains_key(&key);
-        let node = chart.directories.entry(key).or_insert_with(|| Rc::new(Node::new(is_foreign)));
-        if is_known && node.is_at(&whereabouts) {
+    pub fn place(&mut self, id: NodeId, whereabouts: Whereabouts, is_foreign: bool) {
+        let sheet = self.groups.entry(id.token).or_default();
+        let nodes = sheet.directories.entry(id.key.clone()).or_default();
+        let Some(node) = nodes.iter().find(|node| node.id.mount == id.mount) else {
+            nodes.push(Rc::new(Node::new(id, whereabouts, is_foreign)));
+            return;
+        };
+        if node.is_at(&whereabouts) {
             return;
         }
         // A directory below itself would have no end; the kernel forbids it, so what says so is out of date.
         let whereabouts = if whereabouts.is_below(node) { Whereabouts::Nowhere } else { whereabouts };
         node.whereabouts.replace(whereabouts);
-        if is_known {
-            self.edition += 1;
-        }
+        self.edition += 1;
     }
 
     /// Notes that a file is a root.
@@ -87,28 +109,46 @@ impl Atlas {
 
     /// Forgets which files a root was.
     pub fn forget_objects(&mut self, root: RootId) {
-        for chart in self.groups.values_mut() {
-            chart.objects.retain(|_, roots| {
+        for sheet in self.groups.values_mut().filter(|sheet| !sheet.objects.is_empty()) {
+            sheet.objects.retain(|_, roots| {
                 roots.retain(|other| *other != root);
                 !roots.is_empty()
             });
         }
     }
 
-    /// Forgets a directory that was removed.
+    /// Forgets a directory that was removed, or is not marked any more.
     pub fn remove(&mut self, token: Token, key: &[u8]) {
-        let removed = self.groups.get_mut(&token).and_then(|chart| chart.directories.remove(key));
-        if let Some(node) = removed {
+        let removed = self.groups.get_mut(&token).and_then(|sheet| sheet.directories.remove(key));
+        for node in removed.into_iter().flatten() {
             node.whereabouts.replace(Whereabouts::Nowhere);
         }
     }
 
     /// A directory went out of sight, with all below it.
     pub fn lose(&mut self, token: Token, key: &[u8]) {
-        if let Some(node) = self.directory(token, key) {
+        for node in self.directory(token, key) {
             node.whereabouts.replace(Whereabouts::Nowhere);
-            self.edition += 1;
         }
+        self.edition += 1;
+    }
+
+    /// Forgets what was seen through a mount that is gone.
+    pub fn forget_mount(&mut self, mount: u64) {
+        for sheet in self.groups.values_mut() {
+            sheet.directories.retain(|_, nodes| {
+                for node in nodes.extract_if(.., |node| node.id.mount == mount) {
+                    node.whereabouts.replace(Whereabouts::Nowhere);
+                }
+                !nodes.is_empty()
+            });
+        }
+        self.edition += 1;
+    }
+
+    /// Forgets all that a group knew.
+    pub fn forget_group(&mut self, token: Token) {
+        self.groups.remove(&token);
     }
 
     /// What directories mean may have changed.
@@ -116,7 +156,7 @@ impl Atlas {
         self.edition += 1;
     }
 
-    /// What a directory means, looked up at most once an edition.
+    /// What a directory means, looked up at most once an edition; none: it is out of sight.
     pub fn verdict(&self, node: &Node, look_up: impl FnOnce(PathBuf) -> Verdict) -> Option<Rc<Verdict>> {
         let edition = self.edition + 1;
         if node.verdict_edition.get() != edition {
@@ -129,9 +169,11 @@ impl Atlas {
 }
 
 impl Node {
-    fn new(is_foreign: bool) -> Node {
+    /// A directory that was not seen before.
+    pub fn new(id: NodeId, whereabouts: Whereabouts, is_foreign: bool) -> Node {
         Node {
-            whereabouts: RefCell::new(Whereabouts::Nowhere),
+            id,
+            whereabouts: RefCell::new(whereabouts),
             verdict: RefCell::new(None),
             verdict_edition: Cell::new(0),
             is_foreign,
@@ -181,43 +223,53 @@ mod tests {
     use crate::matcher::Index;
     use crate::monitor::traffic::MAIN;
 
-    fn key(number: u8) -> ObjectKey {
-        ObjectKey::new([0, 0], 1, &[number]).expect("a short handle")
+    fn id(number: u8) -> NodeId {
+        let key = ObjectKey::new([0, 0], 1, &[number]).expect("a short handle");
+        NodeId { token: MAIN, key, mount: 1 }
     }
 
-    fn bytes(key: &ObjectKey) -> &[u8] {
-        std::borrow::Borrow::borrow(key)
+    fn node(atlas: &Atlas, number: u8) -> Rc<Node> {
+        Rc::clone(atlas.node(&id(number)).expect("a known directory"))
     }
 
     #[test]
     fn a_rename_moves_all_below_in_one_step() {
         let mut atlas = Atlas::default();
-        atlas.place(MAIN, key(1), Whereabouts::At("/srv".into()), false);
-        let parent = |atlas: &Atlas, number: u8| {
-            Rc::clone(atlas.directory(MAIN, bytes(&key(number))).expect("a known directory"))
+        atlas.place(id(1), Whereabouts::At("/srv".into()), false);
+        let root = node(&atlas, 1);
+        atlas.place(id(2), Whereabouts::Below(Rc::clone(&root), "a".into()), false);
+        atlas.place(id(3), Whereabouts::Below(node(&atlas, 2), "b".into()), false);
+        let b = node(&atlas, 3);
+        let path = |atlas: &Atlas| {
+            let verdict = atlas.verdict(&b, |path| Verdict::of(path, &Index::default(), &|_, _| Vec::new()));
+            verdict.map(|verdict| verdict.path.clone())
         };
-        let root = parent(&atlas, 1);
-        atlas.place(MAIN, key(2), Whereabouts::Below(Rc::clone(&root), "a".into()), false);
-        let a = parent(&atlas, 2);
-        atlas.place(MAIN, key(3), Whereabouts::Below(a, "b".into()), false);
-        let b = parent(&atlas, 3);
-        assert_eq!(b.path(), Some("/srv/a/b".into()));
-        let verdict = |atlas: &Atlas| {
-            atlas.verdict(&b, |path| Verdict::of(path, &Index::default(), &|_, _| Vec::new()))
+        assert_eq!(path(&atlas), Some("/srv/a/b".into()));
+        atlas.place(id(2), Whereabouts::Below(root, "z".into()), false);
+        assert_eq!(path(&atlas), Some("/srv/z/b".into()));
+        atlas.lose(MAIN, id(2).key.as_bytes());
+        assert_eq!(path(&atlas), None);
+    }
+
+    #[test]
+    fn what_was_seen_through_a_mount_goes_with_it() {
+        let mut atlas = Atlas::default();
+        atlas.place(id(1), Whereabouts::At("/srv".into()), false);
+        atlas.place(NodeId { mount: 2, ..id(1) }, Whereabouts::At("/mnt".into()), false);
+        let paths = |atlas: &Atlas| -> Vec<_> {
+            atlas.directory(MAIN, id(1).key.as_bytes()).iter().map(|node| node.path()).collect()
         };
-        assert_eq!(verdict(&atlas).map(|verdict| verdict.path.clone()), Some("/srv/a/b".into()));
-        atlas.place(MAIN, key(2), Whereabouts::Below(root, "z".into()), false);
-        assert_eq!(verdict(&atlas).map(|verdict| verdict.path.clone()), Some("/srv/z/b".into()));
-        atlas.lose(MAIN, bytes(&key(2)));
-        assert!(verdict(&atlas).is_none());
+        assert_eq!(paths(&atlas), [Some("/srv".into()), Some("/mnt".into())]);
+        atlas.forget_mount(1);
+        assert_eq!(paths(&atlas), [Some("/mnt".into())]);
     }
 
     #[test]
     fn a_directory_is_never_below_itself() {
         let mut atlas = Atlas::default();
-        atlas.place(MAIN, key(1), Whereabouts::At("/srv".into()), false);
-        let node = Rc::clone(atlas.directory(MAIN, bytes(&key(1))).expect("a known directory"));
-        atlas.place(MAIN, key(1), Whereabouts::Below(Rc::clone(&node), "x".into()), false);
-        assert_eq!(node.path(), None);
+        atlas.place(id(1), Whereabouts::At("/srv".into()), false);
+        let root = node(&atlas, 1);
+        atlas.place(id(1), Whereabouts::Below(Rc::clone(&root), "x".into()), false);
+        assert_eq!(root.path(), None);
     }
 }

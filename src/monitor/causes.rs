@@ -112,8 +112,8 @@ mod tests {
         let mut causes = Causes::default();
         let mut accepts = |filter: CauseFilter, cause: Cause| causes.accepts(&filter, &mut cause.clone());
         let exe = own().exe.expect("this program");
-        let by = |exe: &[PathBuf]| CauseFilter { exe: exe.to_vec(), ..CauseFilter::default() };
-        let not_by = |exe: &[PathBuf]| CauseFilter { not_exe: exe.to_vec(), ..CauseFilter::default() };
+        let by = |exe: &[PathBuf]| CauseFilter { exe: exe.into(), ..CauseFilter::default() };
+        let not_by = |exe: &[PathBuf]| CauseFilter { not_exe: exe.into(), ..CauseFilter::default() };
         assert!(accepts(by(std::slice::from_ref(&exe)), own()));
         assert!(!accepts(by(&["/bin/other".into()]), own()));
         assert!(!accepts(by(std::slice::from_ref(&exe)), Cause::default()));
@@ -127,12 +127,12 @@ mod tests {
         causes.learn([("root".to_owned(), 0)].into());
         let mut root = Cause { uid: Some(0), ..Cause::default() };
         let by_user = |name: &str| CauseFilter {
-            user: vec![Identity::Name(name.to_owned())],
+            user: [Identity::Name(name.to_owned())].into(),
             ..CauseFilter::default()
         };
         assert!(causes.accepts(&by_user("root"), &mut root));
         assert!(!causes.accepts(&by_user("nobody-of-this-name"), &mut root));
-        let not_user = CauseFilter { not_user: vec![Identity::Id(0)], ..CauseFilter::default() };
+        let not_user = CauseFilter { not_user: [Identity::Id(0)].into(), ..CauseFilter::default() };
         assert!(!causes.accepts(&not_user, &mut root));
         assert!(causes.accepts(&not_user, &mut Cause::default()));
     }

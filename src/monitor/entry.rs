@@ -7,14 +7,18 @@ use std::rc::Rc;
 use nix::errno::Errno;
 
 use super::arrivals::{Held, Waiting};
-use super::atlas::Node;
-use super::judge::bytes;
+use super::atlas::{Node, Whereabouts};
+use super::inbox::Look;
 use super::notice::Notice;
-use super::traffic::{Found, FoundEntry};
+use super::traffic::{Audience, Change, Found, FoundEntry};
 use super::verdict::Verdict;
 use super::world::{Happening, Now, World, object_id};
 use crate::event::{Cause, EventMask, Origin};
+use crate::matcher::RootId;
+use crate::rule::RuleId;
 use crate::sys::decode::{RawEvent, RawHandle};
+use crate::sys::fanotify::ON_DIRECTORY;
+use crate::sys::handle::ObjectKey;
 use crate::sys::place::Kind;
 use crate::sys::writers::{self, Writers};
 
@@ -50,16 +54,18 @@ impl World {
         now: Now,
         notices: &mut Vec<Notice>,
     ) {
-        let happening = self.happening(raw, object);
+        let mask = EventMask::from_kernel_bits(raw.mask);
+        let is_dir = raw.mask & ON_DIRECTORY != 0;
         let key = object.map(RawHandle::as_bytes);
-        let comes = match happening.is_dir {
-            true => happening.mask.contains(EventMask::MOVED_TO),
-            false => happening.mask.intersects(COMING),
-        };
+        let comes = if is_dir { mask.contains(EventMask::MOVED_TO) } else { mask.intersects(COMING) };
         let arrival = if comes { EventMask::ARRIVED } else { EventMask::EMPTY };
         let subjects = self.entry_subjects(spot.verdict, spot.name);
-        let mut hits = self.hits(&subjects, happening.mask | arrival, happening.is_dir);
-        let mut told = happening.mask;
+        let mut hits = self.hits(&subjects, mask | arrival, is_dir);
+        if hits.is_empty() {
+            return;
+        }
+        let happening = self.happening(raw, object);
+        let mut told = mask;
         if hits.iter().any(|hit| hit.mask.contains(EventMask::ARRIVED)) {
             if happening.is_dir || self.is_finished(spot, &happening, now) {
                 told |= EventMask::ARRIVED;
@@ -68,7 +74,7 @@ impl World {
             }
         }
         if comes {
-            self.recent.note(spot.node, spot.name, key, told);
+            self.recent.note(&spot.node.id, spot.name, key, told);
         }
         for hit in hits {
             self.deliver(hit, &happening, now, notices);
@@ -77,19 +83,27 @@ impl World {
 
     /// Whether an entry is there and nobody writes it; if somebody does, or may be about to, it is waited for.
     fn is_finished(&mut self, spot: Spot<'_>, happening: &Happening, now: Now) -> bool {
-        self.arrivals.forget(spot.node, spot.name);
+        self.arrivals.forget(&spot.node.id, spot.name);
         let is_done = happening.mask.intersects(DONE);
         if spot.node.is_foreign {
-            // To look could block: what the kernel said has to do.
+            // To look could block: what the kernel said has to do, or what a surveyor sees.
+            if !is_done {
+                let look = Look {
+                    directory: spot.node.id.clone(),
+                    path: spot.verdict.path.clone(),
+                    name: spot.name.to_owned(),
+                };
+                self.inbox.order(|orders| orders.look(look));
+            }
             return is_done;
         }
-        let is_young = match look(&spot.verdict.path, spot.name) {
-            Look::Gone => return false,
-            Look::Finished => return true,
-            Look::Unknown => return is_done,
-            Look::Held => false,
-            Look::Idle if is_done => return true,
-            Look::Idle => true,
+        let is_young = match sight(&spot.verdict.path, spot.name) {
+            Sight::Gone => return false,
+            Sight::Finished => return true,
+            Sight::Unknown => return is_done,
+            Sight::Held => false,
+            Sight::Idle if is_done => return true,
+            Sight::Idle => true,
         };
         let held = Waiting {
             cause: happening.cause.clone(),
@@ -97,18 +111,18 @@ impl World {
             object: happening.object.clone(),
             is_young,
         };
-        !self.arrivals.wait(spot.node, spot.name, held, now.moment)
+        !self.arrivals.wait(&spot.node.id, spot.name, held, now.moment)
     }
 
     /// A file that is waited for is due to be looked at again.
     pub fn look_again(&mut self, held: Held, now: Now, notices: &mut Vec<Notice>) {
-        let node = Rc::clone(&held.node);
+        let Some(node) = self.node(&held.node) else { return };
         let Some(verdict) = self.verdict(&node) else { return };
         let spot = Spot { node: &node, verdict: &verdict, name: &held.name };
-        match look(&verdict.path, &held.name) {
-            Look::Gone => {}
-            Look::Held => self.arrivals.wait_on(held, now.moment),
-            Look::Finished | Look::Idle | Look::Unknown => {
+        match sight(&verdict.path, &held.name) {
+            Sight::Gone => {}
+            Sight::Held => self.arrivals.wait_on(held, now.moment),
+            Sight::Finished | Sight::Idle | Sight::Unknown => {
                 let happening = Happening {
                     mask: EventMask::ARRIVED,
                     is_dir: false,
@@ -126,16 +140,21 @@ impl World {
 
     /// A walk found entries of a directory; what was told of already is not told again.
     pub fn found(&mut self, found: &Found, now: Now, notices: &mut Vec<Notice>) {
-        let Some(node) = self.atlas.directory(found.token, bytes(&found.key)).map(Rc::clone) else { return };
+        let id = &found.directory;
+        let node = self
+            .node(id)
+            .unwrap_or_else(|| Rc::new(Node::new(id.clone(), Whereabouts::At(found.path.clone()), false)));
         let Some(verdict) = self.verdict(&node) else { return };
         for entry in &found.entries {
-            self.found_entry(
-                Spot { node: &node, verdict: &verdict, name: &entry.name },
-                found,
-                entry,
-                now,
-                notices,
-            );
+            let spot = Spot { node: &node, verdict: &verdict, name: &entry.name };
+            self.found_entry(spot, found, entry, now, notices);
+        }
+    }
+
+    fn includes(&self, audience: &Audience, rule: RuleId) -> bool {
+        match audience {
+            Audience::Rule(name) => self.roster.rule(rule).name == *name,
+            Audience::Everybody | Audience::Root(_) => true,
         }
     }
 
@@ -148,16 +167,20 @@ impl World {
         notices: &mut Vec<Notice>,
     ) {
         let key = entry.key.as_ref();
-        let told = self.recent.told(spot.node, spot.name, key);
+        let told = self.recent.told(&spot.node.id, spot.name, key);
         if told.contains(EventMask::ARRIVED) {
             return;
         }
-        let candidates = if entry.is_dir { FOUND_DIRECTORY } else { FOUND_FILE }.without(told);
+        let (candidates, is_dir) = match entry.change {
+            Change::Arrived | Change::Held => (FOUND_FILE.without(told), false),
+            Change::Directory => (FOUND_DIRECTORY.without(told), true),
+        };
         let mut subjects = self.entry_subjects(spot.verdict, spot.name);
-        subjects.retain(|subject| found.audience.includes_root(subject.root));
-        let mut hits = self.hits(&subjects, candidates, entry.is_dir);
-        hits.retain(|hit| found.audience.includes_rule(hit.rule));
-        let mut is_held = entry.is_held && hits.iter().any(|hit| hit.mask.contains(EventMask::ARRIVED));
+        subjects.retain(|subject| found.audience.includes(subject.root));
+        let mut hits = self.hits(&subjects, candidates, is_dir);
+        hits.retain(|hit| self.includes(&found.audience, hit.rule));
+        let mut is_held =
+            entry.change == Change::Held && hits.iter().any(|hit| hit.mask.contains(EventMask::ARRIVED));
         if is_held {
             let waiting = Waiting {
                 cause: Cause::default(),
@@ -165,21 +188,30 @@ impl World {
                 object: key.map(object_id),
                 is_young: false,
             };
-            is_held = self.arrivals.wait(spot.node, spot.name, waiting, now.moment);
+            is_held = self.arrivals.wait(&spot.node.id, spot.name, waiting, now.moment);
         }
         let not_yet = if is_held { EventMask::ARRIVED } else { EventMask::EMPTY };
         let happening = Happening {
             mask: candidates,
-            is_dir: entry.is_dir,
+            is_dir,
             cause: Cause::default(),
             origin: found.origin,
             object: key.map(object_id),
         };
         for mut hit in hits {
-            hit.mask = least(hit.mask.without(not_yet), entry.is_dir);
+            hit.mask = least(hit.mask.without(not_yet), is_dir);
             self.deliver(hit, &happening, now, notices);
         }
-        self.recent.note(spot.node, spot.name, key.map(bytes), candidates.without(not_yet));
+        self.recent.note(&spot.node.id, spot.name, key.map(ObjectKey::as_bytes), candidates.without(not_yet));
+    }
+}
+
+impl Audience {
+    fn includes(&self, id: RootId) -> bool {
+        match self {
+            Audience::Root(root) => *root == id,
+            Audience::Everybody | Audience::Rule(_) => true,
+        }
     }
 }
 
@@ -190,7 +222,7 @@ fn least(mask: EventMask, is_dir: bool) -> EventMask {
 }
 
 /// What a look at an entry shows.
-enum Look {
+enum Sight {
     /// It is not there, or a directory is there instead.
     Gone,
     /// It is a link or a special file: nobody is ever writing it.
@@ -203,16 +235,16 @@ enum Look {
     Unknown,
 }
 
-fn look(directory: &Path, name: &OsStr) -> Look {
+fn sight(directory: &Path, name: &OsStr) -> Sight {
     match writers::look(&directory.join(name)) {
         Ok(glance) => match (glance.status.kind, glance.writers) {
-            (Kind::Directory, _) => Look::Gone,
-            (Kind::Link | Kind::Special, _) => Look::Finished,
-            (Kind::File, Writers::None) => Look::Idle,
-            (Kind::File, Writers::Some) => Look::Held,
-            (Kind::File, Writers::Unknown) => Look::Unknown,
+            (Kind::Directory, _) => Sight::Gone,
+            (Kind::Link | Kind::Special, _) => Sight::Finished,
+            (Kind::File, Writers::None) => Sight::Idle,
+            (Kind::File, Writers::Some) => Sight::Held,
+            (Kind::File, Writers::Unknown) => Sight::Unknown,
         },
-        Err(Errno::ENOENT | Errno::ENOTDIR) => Look::Gone,
-        Err(_) => Look::Unknown,
+        Err(Errno::ENOENT | Errno::ENOTDIR) => Sight::Gone,
+        Err(_) => Sight::Unknown,
     }
 }

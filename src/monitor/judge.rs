@@ -1,21 +1,23 @@
 //! From one record of the kernel to the rules that it concerns.
 
-use std::borrow::Borrow;
 use std::ffi::OsStr;
+use std::path::PathBuf;
 use std::rc::Rc;
 
-use super::atlas::{Node, Whereabouts};
+use super::atlas::{NodeId, Whereabouts};
 use super::entry::Spot;
+use super::inbox::{Entered, Left};
 use super::notice::Notice;
-use super::traffic::{Entered, Token};
-use super::verdict::Verdict;
-use super::world::{Happening, Now, World, join};
+use super::traffic::{By, RootState, Token};
+use super::verdict::{Home, Verdict};
+use super::world::{Happening, Hit, Now, Subject, World, join};
+use crate::escape;
 use crate::event::EventMask;
 use crate::matcher::RootId;
 use crate::plan;
-use crate::sys::decode::{Malformed, Parts, RawEntry, RawEvent, RawHandle};
+use crate::sys::decode::{Malformed, Parts, RawEntry, RawError, RawEvent, RawHandle};
 use crate::sys::fanotify::ON_DIRECTORY;
-use crate::sys::handle::ObjectKey;
+use crate::sys::handle::fsid_of;
 
 /// The name that stands for the directory itself.
 const ITSELF: &str = ".";
@@ -40,13 +42,16 @@ impl World {
             return Ok(());
         }
         let parts = raw.parts()?;
-        let is_dir = raw.mask & ON_DIRECTORY != 0;
         let happening = |world: &mut World| world.happening(raw, parts.object);
         if parts.old.is_some() || parts.new.is_some() {
             if !is_own {
                 let happening = happening(self);
                 self.renamed(token, &parts, &happening, now, notices);
             }
+            return Ok(());
+        }
+        if raw.mask & libc::FAN_FS_ERROR != 0 {
+            self.error_event(token, raw, &parts, now, notices);
             return Ok(());
         }
         let Some(entry) = parts.entry else {
@@ -57,36 +62,43 @@ impl World {
             }
             return Ok(());
         };
-        let Some(node) = self.atlas.directory(token, entry.directory.as_bytes()).map(Rc::clone) else {
-            return Ok(());
-        };
-        let Some(verdict) = self.verdict(&node).filter(|verdict| !verdict.is_nothing()) else {
-            return Ok(());
-        };
-        let is_itself = entry.name == ITSELF;
-        if is_itself {
-            self.passage(&verdict, raw.mask);
-        } else {
-            self.way(&verdict, entry.name, raw.mask, is_dir);
-            if is_dir {
-                self.structure(token, &node, &verdict, raw.mask, entry, parts.object);
+        let seen = Seen { raw, object: parts.object, is_own };
+        for node in self.nodes(token, entry.directory.as_bytes()) {
+            if let Some(verdict) = self.verdict(&node) {
+                let spot = Spot { node: &node, verdict: &verdict, name: entry.name };
+                match entry.name == ITSELF {
+                    true => self.itself(spot, seen, now, notices),
+                    false => self.entry(spot, seen, now, notices),
+                }
             }
         }
-        if is_own {
-            return Ok(());
-        }
-        if is_itself {
-            let hits =
-                self.hits(&self.directory_subjects(&verdict), EventMask::from_kernel_bits(raw.mask), true);
-            if !hits.is_empty() {
-                let happening = happening(self);
-                hits.into_iter().for_each(|hit| self.deliver(hit, &happening, now, notices));
-            }
-            return Ok(());
-        }
-        let spot = Spot { node: &node, verdict: &verdict, name: entry.name };
-        self.entry_event(spot, raw, parts.object, now, notices);
         Ok(())
+    }
+
+    /// Something happened to a directory that is known.
+    fn itself(&mut self, spot: Spot<'_>, seen: Seen<'_, '_>, now: Now, notices: &mut Vec<Notice>) {
+        self.passage(spot.verdict, seen.raw.mask);
+        if seen.is_own {
+            return;
+        }
+        let subjects = self.directory_subjects(spot.verdict);
+        let hits = self.hits(&subjects, EventMask::from_kernel_bits(seen.raw.mask), true);
+        if !hits.is_empty() {
+            let happening = self.happening(seen.raw, seen.object);
+            hits.into_iter().for_each(|hit| self.deliver(hit, &happening, now, notices));
+        }
+    }
+
+    /// Something happened to an entry of a directory that is known.
+    fn entry(&mut self, spot: Spot<'_>, seen: Seen<'_, '_>, now: Now, notices: &mut Vec<Notice>) {
+        let is_dir = seen.raw.mask & ON_DIRECTORY != 0;
+        self.way(spot.verdict, spot.name, seen.raw.mask, is_dir);
+        if is_dir && seen.raw.mask & plan::STRUCTURE & !ON_DIRECTORY != 0 {
+            self.structure(spot, seen);
+        }
+        if !seen.is_own {
+            self.entry_event(spot, seen.raw, seen.object, now, notices);
+        }
     }
 
     /// A directory went away that is on the way to roots.
@@ -113,42 +125,56 @@ impl World {
     }
 
     /// A directory came into a tree, or went.
-    fn structure(
-        &mut self,
-        token: Token,
-        node: &Rc<Node>,
-        verdict: &Verdict,
-        mask: u64,
-        entry: RawEntry<'_>,
-        object: Option<RawHandle<'_>>,
-    ) {
-        let roots: Vec<RootId> = verdict.homes.iter().map(|home| home.root).collect();
-        if roots.is_empty() {
-            return;
+    fn structure(&mut self, spot: Spot<'_>, seen: Seen<'_, '_>) {
+        let mask = seen.raw.mask;
+        let is_made = mask & libc::FAN_MOVED_TO == 0;
+        let is_gone = mask & (libc::FAN_CREATE | libc::FAN_MOVED_TO) == 0;
+        let roots: Vec<RootId> =
+            spot.verdict.homes.iter().filter_map(|home| self.concerned(home, is_made)).collect();
+        let is_moved = mask & (libc::FAN_MOVED_FROM | libc::FAN_MOVED_TO) != 0;
+        if is_moved && !spot.verdict.homes.is_empty() {
+            // Directories that are found by their handles may be below it, or may have been.
+            self.territories.forget();
+            self.recent.forget();
         }
-        if mask & (libc::FAN_CREATE | libc::FAN_MOVED_TO) != 0 {
-            if let Some(object) = object {
-                let whereabouts = Whereabouts::Below(Rc::clone(node), entry.name.to_owned());
-                self.atlas.place(token, ObjectKey::from(object), whereabouts, node.is_foreign);
+        let NodeId { token, mount, .. } = spot.node.id;
+        let is_known = self.atlas.node(&spot.node.id).is_some();
+        if !is_gone && !roots.is_empty() {
+            if let Some(object) = seen.object
+                && is_known
+            {
+                let id = NodeId { token, mount, key: object.into() };
+                let whereabouts = Whereabouts::Below(Rc::clone(spot.node), spot.name.to_owned());
+                self.atlas.place(id, whereabouts, spot.node.is_foreign);
             }
             let number = self.recent.ask();
-            self.inbox.enter(
-                number,
-                Entered {
-                    token,
-                    parent: ObjectKey::from(entry.directory),
-                    parent_path: verdict.path.clone(),
-                    name: entry.name.to_owned(),
-                    roots,
-                },
-            );
-        } else if let Some(object) = object {
-            match mask & libc::FAN_DELETE != 0 {
-                true => self.atlas.remove(token, object.as_bytes()),
-                false if mask & libc::FAN_MOVED_FROM != 0 => self.atlas.lose(token, object.as_bytes()),
-                false => {}
+            let entered = Entered {
+                parent: spot.node.id.clone(),
+                parent_path: spot.verdict.path.clone(),
+                name: spot.name.to_owned(),
+                is_made,
+                roots,
+            };
+            self.inbox.order(|orders| orders.enter(number, entered));
+        } else if let Some(object) = seen.object {
+            let id = NodeId { token, mount, key: object.into() };
+            if mask & libc::FAN_DELETE != 0 {
+                self.atlas.remove(token, object.as_bytes());
+            } else if self.atlas.node(&id).is_some() {
+                self.atlas.lose(token, object.as_bytes());
+                let left = Left { id, door: spot.verdict.path.clone() };
+                self.inbox.order(|orders| orders.left.push_back(left));
             }
         }
+    }
+
+    /// The root of a home, if a directory that comes there concerns its tree.
+    fn concerned(&self, home: &Home, is_made: bool) -> Option<RootId> {
+        let root = self.roster.root(home.root)?;
+        let knows = root.demand.knows_subdirectories && home.below.is_empty();
+        // A mark on the file system sees all that happens in a directory from its first moment.
+        let is_seen = is_made && root.state == Some(RootState::Armed(vec![By::Filesystem]));
+        (knows || root.demand.tree_choice.is_some() && !is_seen).then_some(home.root)
     }
 
     /// Something happened to a file that a root is, which only the file itself is told of.
@@ -171,6 +197,40 @@ impl World {
         }
     }
 
+    /// A file system reported an error. What it was is for the log: a rule is only told that there was one.
+    fn error_event(
+        &mut self,
+        token: Token,
+        raw: &RawEvent<'_>,
+        parts: &Parts<'_>,
+        now: Now,
+        notices: &mut Vec<Notice>,
+    ) {
+        let Some(object) = parts.object else { return };
+        let roots = self.territories.listeners(token, fsid_of(object.as_bytes())).to_vec();
+        let error = parts.error.unwrap_or(RawError { errno: 0, count: 0 });
+        let happening = Happening { is_dir: false, ..self.happening(raw, None) };
+        for root in roots {
+            let Some(subject) = self.root_subject(root) else { continue };
+            for rule in subject.rules {
+                let Some(root) = self.roster.root(root) else { continue };
+                let (name, watch) = (&self.roster.rule(rule).name, &self.roster.rule(rule).watch);
+                let wanted = EventMask::FS_ERROR.intersection(watch.on.wanted());
+                if wanted.is_empty() {
+                    continue;
+                }
+                let path = root.written.clone();
+                let reason = nix::errno::Errno::from_raw(error.errno).desc();
+                log::warn!(
+                    rule:% = name, errno = error.errno, count = error.count, path:% = escape::path(&path);
+                    "file system error: {reason}"
+                );
+                let hit = Hit { rule, root: subject.root, path, mask: wanted };
+                self.deliver(hit, &happening, now, notices);
+            }
+        }
+    }
+
     /// An entry was renamed, and both of its paths are told in one event.
     fn renamed(
         &mut self,
@@ -181,16 +241,8 @@ impl World {
         notices: &mut Vec<Notice>,
     ) {
         let mask = EventMask::RENAME;
-        let side = |world: &World, entry: Option<RawEntry<'_>>| {
-            let Some(entry) = entry else { return (Vec::new(), None) };
-            let Some(node) = world.atlas.directory(token, entry.directory.as_bytes()) else {
-                return (Vec::new(), None);
-            };
-            let Some(verdict) = world.verdict(node) else { return (Vec::new(), None) };
-            (world.entry_subjects(&verdict, entry.name), Some(verdict.path.join(entry.name)))
-        };
-        let (old_subjects, old_path) = side(self, parts.old);
-        let (new_subjects, _) = side(self, parts.new);
+        let (old_subjects, old_path) = self.side(token, parts.old);
+        let (new_subjects, _) = self.side(token, parts.new);
         let old_hits = self.hits(&old_subjects, mask, happening.is_dir);
         let new_hits = self.hits(&new_subjects, mask, happening.is_dir);
         for hit in &new_hits {
@@ -212,15 +264,32 @@ impl World {
             }
         }
     }
-}
 
-fn set_old_path(notices: &mut [Notice], old_path: Option<std::path::PathBuf>) {
-    if let [Notice::Event { event, .. }] = notices {
-        event.old_path = old_path;
+    /// One side of a rename: what it is to the roots, and its path without links if that is known.
+    fn side(&mut self, token: Token, entry: Option<RawEntry<'_>>) -> (Vec<Subject>, Option<PathBuf>) {
+        let Some(entry) = entry else { return (Vec::new(), None) };
+        let mut subjects = Vec::new();
+        let mut path = None;
+        for node in self.nodes(token, entry.directory.as_bytes()) {
+            path = path.or_else(|| Some(node.path()?.join(entry.name)));
+            if let Some(verdict) = self.verdict(&node) {
+                subjects.extend(self.entry_subjects(&verdict, entry.name));
+            }
+        }
+        (subjects, path)
     }
 }
 
-/// The bytes of a key.
-pub fn bytes(key: &ObjectKey) -> &[u8] {
-    key.borrow()
+/// One event of the kernel, apart from where.
+#[derive(Clone, Copy)]
+struct Seen<'r, 'b> {
+    raw: &'r RawEvent<'b>,
+    object: Option<RawHandle<'b>>,
+    is_own: bool,
+}
+
+fn set_old_path(notices: &mut [Notice], old_path: Option<PathBuf>) {
+    if let [Notice::Event { event, .. }] = notices {
+        event.old_path = old_path;
+    }
 }

@@ -12,11 +12,14 @@ mod arrivals;
 mod atlas;
 mod causes;
 mod entry;
+mod inbox;
 mod judge;
 mod notice;
+mod periodic;
 mod recent;
 mod roster;
 mod surveyor;
+mod territory;
 mod traffic;
 mod verdict;
 mod world;
@@ -26,17 +29,21 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::SystemTime;
 
 pub use arrivals::HELD_MAX;
 pub use causes::{Attributor, Unattributed};
 pub use notice::Notice;
 pub use world::Now;
 
+use self::inbox::{Inbox, RescanOrder};
+use self::periodic::Periodic;
 use self::surveyor::Surveyor;
-use self::traffic::{Found, Inbox, MAIN, Mailbox, Message, Token};
+use self::traffic::{Found, MAIN, Mailbox, Message, Token};
 use self::world::World;
+use crate::event::Origin;
 use crate::moment::Moment;
-use crate::rule::RuleSet;
+use crate::rule::{RuleId, RuleSet};
 use crate::sys::decode;
 use crate::sys::fanotify::{BUFFER_LEN, Group};
 use crate::sys::poller::{Interest, Poller};
@@ -47,6 +54,8 @@ const READS_MAX: usize = 8;
 const EVENT_LEN_MAX: usize = 2048;
 /// Events that the kernel keeps for a group at most, by default: after so many, all that waited is read.
 const QUEUE_LEN: u64 = 16_384;
+/// Findings that wait for what the kernel reported before them; beyond that they are told at once, perhaps twice.
+const FINDINGS_MAX: usize = 64;
 /// The token of the mailbox in the poller; groups have their own numbers.
 const MAIL: u64 = u64::MAX;
 
@@ -73,11 +82,28 @@ pub struct Monitor {
     inbox: Arc<Inbox>,
     surveyor: Option<JoinHandle<()>>,
     buffer: Box<[u8]>,
-    /// What walks found, each with how many events had been read by then: told once what the kernel reported before
-    /// has been.
-    found: VecDeque<(u64, Found)>,
+    /// What surveyors found, each with how many events had been read by then.
+    findings: VecDeque<(u64, Finding)>,
     events_read: u64,
     rule_sets: u64,
+    /// When everything that the kernel had reported was read, last.
+    good: Option<Now>,
+    /// Since when changes may have been missed, by the rule's name.
+    gaps: BTreeMap<Arc<str>, SystemTime>,
+    periodic: Periodic,
+    /// The number of the last rescan.
+    rescans: u64,
+    /// The last rescan that was asked for from outside, by the rule's name.
+    asked_rescans: BTreeMap<Arc<str>, u64>,
+}
+
+/// Something that a surveyor tells, to be passed on once what the kernel reported before it is read.
+#[derive(Debug)]
+enum Finding {
+    /// A walk found these.
+    Found(Found),
+    /// The rescan of this number for the rule of this name is over.
+    Rescanned(Arc<str>, u64),
 }
 
 impl Monitor {
@@ -87,12 +113,13 @@ impl Monitor {
     /// The kernel has no fanotify that names entries (Linux 5.9, for users 5.13), or grants no more groups.
     pub fn new(options: Options) -> io::Result<Monitor> {
         let main = Arc::new(Group::new()?);
+        // File systems without an id of their own are told from others by what the kernel refuses to mix with this.
+        main.anchor();
         let inbox = Arc::new(Inbox::new()?);
         let (outbox, mailbox) = traffic::mail()?;
         let poller = Poller::new()?;
-        let reading = Interest { is_reading: true, is_writing: false };
-        poller.add(mailbox.wakeup().as_fd(), MAIL, reading)?;
-        poller.add(main.as_fd(), u64::from(MAIN.0), reading)?;
+        poller.add(mailbox.wakeup().as_fd(), MAIL, READING)?;
+        poller.add(main.as_fd(), u64::from(MAIN.0), READING)?;
         let surveyor = Surveyor::new(Arc::clone(&inbox), outbox, Arc::clone(&main))?;
         let thread = std::thread::Builder::new().name("surveyor".to_owned()).spawn(|| surveyor.run())?;
         let own_pid = options.ignores_itself.then(|| i32::try_from(std::process::id()).unwrap_or(0));
@@ -104,9 +131,14 @@ impl Monitor {
             inbox,
             surveyor: Some(thread),
             buffer: vec![0; BUFFER_LEN].into_boxed_slice(),
-            found: VecDeque::new(),
+            findings: VecDeque::new(),
             events_read: 0,
             rule_sets: 0,
+            good: None,
+            gaps: BTreeMap::new(),
+            periodic: Periodic::default(),
+            rescans: 0,
+            asked_rescans: BTreeMap::new(),
         })
     }
 
@@ -117,12 +149,24 @@ impl Monitor {
         self.rule_sets += 1;
         let number = self.rule_sets;
         let roots = self.world.roster.replace(rules);
-        self.world.atlas.revise();
+        self.world.revise();
+        self.periodic.replace(rules);
         let walks = self.world.recent.ask();
         self.inbox.order(|orders| {
             orders.roots = Some((number, roots));
             orders.walks = walks;
         });
+    }
+
+    /// Finds by a walk what changed for a rule since a time, or since events of it may have been lost, whichever is
+    /// earlier: told as events of this origin, and then as [`Notice::RescanDone`].
+    pub fn rescan(&mut self, rule: RuleId, since: Option<SystemTime>, origin: Origin) {
+        let name = Arc::clone(&self.world.roster.rule(rule).name);
+        let gap = self.gaps.remove(&name);
+        let good = self.good.map(|good| good.wall);
+        let since = [since, gap].into_iter().flatten().min().or(good).unwrap_or(SystemTime::UNIX_EPOCH);
+        let number = self.walk(Arc::clone(&name), since, origin);
+        self.asked_rescans.insert(name, number);
     }
 
     /// Takes in what is ready, and does what is due. To be called when the descriptor is readable and at
@@ -136,25 +180,40 @@ impl Monitor {
         attributor: &mut dyn Attributor,
         notices: &mut Vec<Notice>,
     ) -> io::Result<()> {
-        self.poller.ready()?;
         let mut is_drained = true;
-        for (token, group) in self.groups.clone() {
-            is_drained &= self.read(token, &group, now, attributor, notices)?;
+        for ready in self.poller.ready()? {
+            let token = u32::try_from(ready.token).map(Token).ok();
+            let group = token.and_then(|token| Some((token, Arc::clone(self.groups.get(&token)?))));
+            if let Some((token, group)) = group {
+                is_drained &= self.read(token, &group, now, attributor, notices)?;
+            }
         }
-        self.mail(now, notices);
-        self.tell_found(is_drained, now, notices);
+        self.hear(now, notices);
+        if is_drained {
+            self.good = Some(now);
+        }
+        self.tell_findings(is_drained, now, notices);
         if is_drained {
             while let Some(held) = self.world.arrivals.next_due(now.moment) {
                 self.world.look_again(held, now, notices);
             }
         }
+        for (name, since) in self.periodic.due(now) {
+            self.walk(name, since, Origin::Rescan);
+        }
         Ok(())
+    }
+
+    /// Everything that the kernel had reported before this time has been told.
+    pub fn read_until(&self) -> Option<Now> {
+        self.good
     }
 
     /// When there is something to do that no descriptor tells of.
     pub fn next_deadline(&self) -> Option<Moment> {
-        let found = (!self.found.is_empty()).then(Moment::default);
-        [found, self.world.arrivals.next_deadline()].into_iter().flatten().min()
+        let findings = (!self.findings.is_empty()).then(Moment::default);
+        let deadlines = [findings, self.world.arrivals.next_deadline(), self.periodic.next_deadline()];
+        deadlines.into_iter().flatten().min()
     }
 
     /// Reads a group; says whether nothing waits there any more.
@@ -172,7 +231,7 @@ impl Monitor {
                 return Ok(true);
             }
             // Whatever these events are about was made known before it was marked.
-            self.mail(now, notices);
+            self.hear(now, notices);
             let buffer = std::mem::take(&mut self.buffer);
             let result = self.judge(token, &buffer[..len], now, attributor, notices);
             self.buffer = buffer;
@@ -195,50 +254,127 @@ impl Monitor {
         let pids = decode::events(buffer).filter_map(|event| event.ok().map(|event| event.pid));
         self.world.causes.begin(pids.filter(|pid| *pid > 0), attributor);
         for event in decode::events(buffer) {
+            let event = event?;
             self.events_read += 1;
-            self.world.judge(token, &event?, now, notices)?;
+            if event.mask & libc::FAN_Q_OVERFLOW != 0 {
+                self.overflow(now, notices);
+            } else {
+                self.world.judge(token, &event, now, notices)?;
+            }
         }
         Ok(())
     }
 
-    /// Hears what the surveyor tells.
-    fn mail(&mut self, _now: Now, notices: &mut Vec<Notice>) {
+    /// Events were lost: any rule may have missed some, and any directory may have come, gone or moved unseen.
+    fn overflow(&mut self, now: Now, notices: &mut Vec<Notice>) {
+        // Measured on both clocks: the one that people read may have been set back since.
+        let since = self.good.map_or(now.wall, |good| {
+            let by_moment = now.wall.checked_sub(now.moment.since(good.moment));
+            by_moment.map_or(good.wall, |by_moment| by_moment.min(good.wall))
+        });
+        let rules = Arc::clone(self.world.roster.rules());
+        for (_, rule) in rules.iter() {
+            let gap = self.gaps.entry(Arc::clone(&rule.name)).or_insert(since);
+            *gap = (*gap).min(since);
+        }
+        self.world.revise();
+        self.world.recent.forget();
+        let walks = self.world.recent.ask();
+        let roots = self.world.roster.ids();
+        self.inbox.order(|orders| {
+            orders.repair.extend(roots);
+            orders.walks = walks;
+        });
+        self.world.tell_overflow(now, notices);
+        notices.push(Notice::Overflow { rules: rules.iter().map(|(id, _)| id).collect() });
+    }
+
+    /// Hears what the surveyors tell.
+    fn hear(&mut self, now: Now, notices: &mut Vec<Notice>) {
         self.mailbox.wakeup().clear();
         while let Some(message) = self.mailbox.next() {
             match message {
                 Message::Group(token, group) => {
-                    let reading = Interest { is_reading: true, is_writing: false };
-                    match self.poller.add(group.as_fd(), u64::from(token.0), reading) {
+                    match self.poller.add(group.as_fd(), u64::from(token.0), READING) {
                         Ok(()) => drop(self.groups.insert(token, group)),
                         Err(error) => log::error!("cannot listen to a group of events: {error}"),
                     }
                 }
-                Message::Known(known) => self.world.learn(known),
-                Message::Chart(root, attachments) => self.world.attach(root, attachments),
-                Message::Found(found) => self.found.push_back((self.events_read, found)),
-                Message::Walked(number) => self.world.recent.finish(number),
-                Message::Users(users) => self.world.learn_users(users),
-                Message::State(root, state) => self.world.note(root, state, notices),
-                Message::Settled(number) => {
-                    if number == self.rule_sets {
-                        notices.push(Notice::Settled);
+                Message::GroupGone(token) => {
+                    if let Some(group) = self.groups.remove(&token) {
+                        // It goes with its last descriptor; a surveyor may still hold one.
+                        self.poller.remove(group.as_fd()).ok();
                     }
+                    self.world.atlas.forget_group(token);
                 }
+                Message::Known(known) => self.world.learn(known),
+                Message::Forgotten(keys) => {
+                    keys.iter().for_each(|(token, key)| self.world.atlas.remove(*token, key.as_bytes()));
+                }
+                Message::MountGone(mount) => self.world.atlas.forget_mount(mount),
+                Message::Territory(territory) => self.world.territories.open(territory),
+                Message::Chart(surveyor, root, attachments) => {
+                    self.world.attach(surveyor, root, attachments);
+                }
+                Message::Found(found) => self.keep(Finding::Found(found), now, notices),
+                Message::Rescanned(name, number) => {
+                    self.keep(Finding::Rescanned(name, number), now, notices);
+                }
+                Message::Lost(root, is_dir) => self.world.lost(root, is_dir, now, notices),
+                Message::Walked(number) => self.world.recent.finish(number),
+                Message::Users(users) => self.world.causes.learn(users),
+                Message::State(root, state) => self.world.note(root, state, notices),
+                Message::Settled(number) if number == self.rule_sets => notices.push(Notice::Settled),
+                Message::Settled(_) => {}
             }
         }
     }
 
-    /// Tells what walks found, once everything is read that the kernel had reported by then.
-    fn tell_found(&mut self, is_drained: bool, now: Now, notices: &mut Vec<Notice>) {
-        while let Some((read_before, found)) = self.found.pop_front() {
-            if !is_drained && self.events_read < read_before + QUEUE_LEN {
-                self.found.push_front((read_before, found));
-                return;
-            }
-            self.world.found(&found, now, notices);
+    fn keep(&mut self, finding: Finding, now: Now, notices: &mut Vec<Notice>) {
+        self.findings.push_back((self.events_read, finding));
+        while self.findings.len() > FINDINGS_MAX {
+            self.tell_finding(now, notices);
         }
     }
+
+    /// Tells what surveyors found, once everything is read that the kernel had reported by then.
+    fn tell_findings(&mut self, is_drained: bool, now: Now, notices: &mut Vec<Notice>) {
+        while let Some((read_before, _)) = self.findings.front() {
+            if !is_drained && self.events_read < read_before + QUEUE_LEN {
+                return;
+            }
+            self.tell_finding(now, notices);
+        }
+    }
+
+    fn tell_finding(&mut self, now: Now, notices: &mut Vec<Notice>) {
+        match self.findings.pop_front() {
+            Some((_, Finding::Found(found))) => self.world.found(&found, now, notices),
+            Some((_, Finding::Rescanned(name, number))) => {
+                let is_answer = self.asked_rescans.get(&name).is_some_and(|asked| *asked <= number);
+                if is_answer && let Some(rule) = self.world.roster.by_name(&name) {
+                    self.asked_rescans.remove(&name);
+                    notices.push(Notice::RescanDone { rule });
+                }
+            }
+            None => {}
+        }
+    }
+
+    fn walk(&mut self, rule: Arc<str>, since: SystemTime, origin: Origin) -> u64 {
+        self.rescans += 1;
+        let number = self.rescans;
+        let walks = self.world.recent.ask();
+        self.inbox.order(|orders| {
+            orders.walks = walks;
+            orders.rescan(RescanOrder { number, rule, since, origin });
+        });
+        number
+    }
 }
+
+/// Everything here is read.
+const READING: Interest = Interest { is_reading: true, is_writing: false };
 
 impl AsFd for Monitor {
     fn as_fd(&self) -> BorrowedFd<'_> {

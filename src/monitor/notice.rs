@@ -29,16 +29,15 @@ pub enum Notice {
     },
     /// Every rule of the last rule set is armed, or degraded.
     Settled,
-    /// Events were lost; each of these rules may have missed some.
+    /// Events were lost; each of these rules may have missed some. Those that ask for `q-overflow` have it as an
+    /// event besides.
     Overflow {
         /// Which.
         rules: Vec<RuleId>,
     },
-    /// A rescan is at its end: its findings came before.
+    /// A rescan that was asked for is at its end: its findings came before.
     RescanDone {
         /// Whose.
         rule: RuleId,
-        /// How many events it made.
-        events: u64,
     },
 }

@@ -2,9 +2,8 @@
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
-use std::rc::Rc;
 
-use super::atlas::Node;
+use super::atlas::NodeId;
 use crate::event::EventMask;
 use crate::sys::handle::ObjectKey;
 
@@ -14,8 +13,7 @@ const ENTRIES_MAX: usize = 65_536;
 /// Entries, and what was told of them since the oldest walk under way was asked for.
 #[derive(Debug, Default)]
 pub struct Recent {
-    /// By the address of the directory's node, which is kept alive by the value.
-    entries: HashMap<(usize, OsString), Told>,
+    entries: HashMap<(NodeId, OsString), Told>,
     /// The number of the last order for a walk, and the last that is known to be carried out.
     asked: u64,
     done: u64,
@@ -23,7 +21,6 @@ pub struct Recent {
 
 #[derive(Debug)]
 struct Told {
-    _node: Rc<Node>,
     key: Option<ObjectKey>,
     mask: EventMask,
 }
@@ -44,15 +41,19 @@ impl Recent {
         }
     }
 
+    /// Something moved: what was told of is elsewhere, and what is found there is to be told again.
+    pub fn forget(&mut self) {
+        self.entries.clear();
+    }
+
     /// Remembers that something was told of an entry.
-    pub fn note(&mut self, node: &Rc<Node>, name: &OsStr, key: Option<&[u8]>, mask: EventMask) {
+    pub fn note(&mut self, node: &NodeId, name: &OsStr, key: Option<&[u8]>, mask: EventMask) {
         if self.asked == self.done || self.entries.len() >= ENTRIES_MAX {
             return;
         }
-        let entry = self.entries.entry((address(node), name.to_owned()));
-        let told =
-            entry.or_insert_with(|| Told { _node: Rc::clone(node), key: None, mask: EventMask::EMPTY });
-        let is_same = told.key.as_ref().map(std::borrow::Borrow::borrow) == key;
+        let entry = self.entries.entry((node.clone(), name.to_owned()));
+        let told = entry.or_insert_with(|| Told { key: None, mask: EventMask::EMPTY });
+        let is_same = told.key.as_ref().map(ObjectKey::as_bytes) == key;
         if !is_same {
             told.key = key.and_then(ObjectKey::from_bytes);
             told.mask = EventMask::EMPTY;
@@ -61,14 +62,10 @@ impl Recent {
     }
 
     /// What was told of an entry, if it is still that object.
-    pub fn told(&self, node: &Rc<Node>, name: &OsStr, key: Option<&ObjectKey>) -> EventMask {
-        match self.entries.get(&(address(node), name.to_owned())) {
+    pub fn told(&self, node: &NodeId, name: &OsStr, key: Option<&ObjectKey>) -> EventMask {
+        match self.entries.get(&(node.clone(), name.to_owned())) {
             Some(told) if told.key.as_ref() == key => told.mask,
             Some(_) | None => EventMask::EMPTY,
         }
     }
-}
-
-fn address(node: &Rc<Node>) -> usize {
-    Rc::as_ptr(node).addr()
 }

@@ -1,10 +1,11 @@
 //! Which rules stand behind which root: the rules of the moment, by the paths that they wrote.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::traffic::{RootOrder, RootState};
+use super::inbox::RootOrder;
+use super::traffic::RootState;
 use crate::matcher::{self, RootId};
 use crate::plan::Demand;
 use crate::rule::{Rule, RuleId, RuleSet};
@@ -15,6 +16,7 @@ pub struct Roster {
     rules: Arc<RuleSet>,
     roots: BTreeMap<RootId, Root>,
     by_path: BTreeMap<PathBuf, RootId>,
+    by_name: BTreeMap<Arc<str>, RuleId>,
     /// For each rule what was told of it last.
     told: Vec<Option<Told>>,
     next: u32,
@@ -27,6 +29,8 @@ pub struct Root {
     pub written: PathBuf,
     /// Which rules.
     pub rules: Vec<RuleId>,
+    /// What they need.
+    pub demand: Demand,
     /// How it stands with it; none: not known yet.
     pub state: Option<RootState>,
 }
@@ -61,9 +65,11 @@ impl Roster {
                 RootId(self.next)
             });
             let state = old.remove(&id).and_then(|root| root.state);
+            let demand = Demand::of(of_path.iter().map(|id| &rules.rule(*id).watch));
             self.by_path.insert(written.clone(), id);
-            self.roots.insert(id, Root { written, rules: of_path, state });
+            self.roots.insert(id, Root { written, rules: of_path, demand, state });
         }
+        self.by_name = rules.iter().map(|(id, rule)| (Arc::clone(&rule.name), id)).collect();
         self.keep_told(rules);
         self.rules = Arc::clone(rules);
         self.orders()
@@ -89,9 +95,9 @@ impl Roster {
         self.roots.keys().copied()
     }
 
-    /// The root of a path as it is written.
-    pub fn by_path(&self, written: &Path) -> Option<RootId> {
-        self.by_path.get(written).copied()
+    /// The rule of this name.
+    pub fn by_name(&self, name: &str) -> Option<RuleId> {
+        self.by_name.get(name).copied()
     }
 
     /// Those rules of a root that ask for the entries of a directory below its home.
@@ -126,16 +132,12 @@ impl Roster {
             RootState::Armed(_) => None,
         });
         Some(degraded.unwrap_or_else(|| {
-            let mut ways: Vec<&str> = states
-                .iter()
-                .filter_map(|state| match state {
-                    RootState::Armed(by) => Some(by.as_str()),
-                    RootState::Degraded(_) => None,
-                })
-                .collect();
-            ways.sort_unstable();
-            ways.dedup();
-            Told::Armed(ways.join(","))
+            let ways = states.iter().flat_map(|state| match state {
+                RootState::Armed(ways) => ways.as_slice(),
+                RootState::Degraded(_) => &[],
+            });
+            let words: BTreeSet<&str> = ways.map(|by| by.as_str()).collect();
+            Told::Armed(words.into_iter().collect::<Vec<_>>().join(","))
         }))
     }
 
@@ -159,9 +161,8 @@ impl Roster {
 
     fn orders(&self) -> Vec<RootOrder> {
         let order = |(id, root): (&RootId, &Root)| {
-            let rules: Vec<Arc<Rule>> = root.rules.iter().map(|id| Arc::clone(self.rule(*id))).collect();
-            let demand = Demand::of(rules.iter().map(|rule| &rule.watch));
-            RootOrder { id: *id, written: root.written.clone(), demand, rules }
+            let rules = root.rules.iter().map(|id| Arc::clone(self.rule(*id))).collect();
+            RootOrder { id: *id, written: root.written.clone(), demand: root.demand, rules }
         };
         self.roots.iter().map(order).collect()
     }

@@ -1,28 +1,26 @@
-//! What passes between the loop's side of the monitor and its surveyor thread.
+//! What passes between the loop's side of the monitor and its surveyors.
 //!
-//! Orders to the surveyor are gathered in an inbox where equal ones become one, so that the loop never waits and
-//! memory is bounded by what there is to watch. Word from the surveyor comes through a bounded channel: it waits
-//! for the loop, never the other way round.
+//! Word from a surveyor comes through a bounded channel: it waits for the loop, never the other way round.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::HashMap;
 use std::ffi::OsString;
+use std::io;
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
-use std::sync::{Arc, Mutex, MutexGuard};
-use std::{io, mem};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
+use super::atlas::NodeId;
+use super::territory::Door;
 use crate::event::Origin;
 use crate::matcher::{Attachment, RootId};
-use crate::plan::Demand;
-use crate::rule::{Rule, RuleId};
 use crate::sys::fanotify::Group;
 use crate::sys::handle::ObjectKey;
 use crate::sys::wakeup::Wakeup;
 
-/// Directories that may wait to be entered; beyond that their whole tree is walked again instead.
-const ENTERED_MAX: usize = 16_384;
 /// Messages that may wait for the loop.
-const MESSAGES_MAX: usize = 256;
+const MESSAGES_MAX: usize = 64;
+/// Entries that one message of findings holds at most.
+pub const FOUND_MAX: usize = 128;
 
 /// The number of a fanotify group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,64 +29,35 @@ pub struct Token(pub u32);
 /// The group that all file systems share that can.
 pub const MAIN: Token = Token(0);
 
-/// A path that rules wrote, and what they need of it.
-#[derive(Clone, Debug)]
-pub struct RootOrder {
-    /// Its number.
-    pub id: RootId,
-    /// As the rules wrote it.
-    pub written: PathBuf,
-    /// What the rules need.
-    pub demand: Demand,
-    /// The rules, for what they exclude.
-    pub rules: Vec<Arc<Rule>>,
-}
+/// The number of a surveyor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SurveyorId(pub u32);
 
-/// All that the surveyor is asked to do.
-#[derive(Debug, Default)]
-pub struct Orders {
-    /// The paths of a new rule set in place of the old, and its number.
-    pub roots: Option<(u64, Vec<RootOrder>)>,
-    /// Roots whose way may have changed.
-    pub survey: BTreeSet<RootId>,
-    /// Directories that came into a tree.
-    pub entered: VecDeque<Entered>,
-    /// Roots whose trees are to be walked again, because more came than we remember.
-    pub walk: BTreeSet<RootId>,
-    /// The number of the last order that makes for a walk.
-    pub walks: u64,
-    /// The monitor is gone.
-    pub is_over: bool,
-}
-
-/// A directory that came into a tree.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entered {
-    /// The group that told of it.
-    pub token: Token,
-    /// The directory that it is in.
-    pub parent: ObjectKey,
-    /// That directory's real path.
-    pub parent_path: PathBuf,
-    /// Its name there.
-    pub name: OsString,
-    /// The trees that it belongs to.
-    pub roots: Vec<RootId>,
-}
-
-/// What the surveyor tells.
+/// What a surveyor tells.
 #[derive(Debug)]
 pub enum Message {
     /// There is another group to read.
     Group(Token, Arc<Group>),
+    /// A group has nothing more to tell.
+    GroupGone(Token),
     /// These directories or files are known by their handles from now on. Comes before their marks.
     Known(Vec<Known>),
-    /// A root is attached so, and no longer as before.
-    Chart(RootId, Vec<Attachment>),
+    /// These directories are not marked any more.
+    Forgotten(Vec<(Token, ObjectKey)>),
+    /// A mount is gone, with all that was seen through it.
+    MountGone(u64),
+    /// A file system is marked as a whole.
+    Territory(Territory),
+    /// As far as one surveyor knows, a root is attached so, and no longer as before.
+    Chart(SurveyorId, RootId, Vec<Attachment>),
     /// A walk found these.
     Found(Found),
+    /// A root led to something, and leads nowhere since the way to it changed; whether it was a directory.
+    Lost(RootId, bool),
     /// All walks up to the one of this number are over.
     Walked(u64),
+    /// The rescan of this number for the rule of this name is over; all that it found was told before.
+    Rescanned(Arc<str>, u64),
     /// The ids of the users that rules name.
     Users(HashMap<String, u32>),
     /// How it stands with a root.
@@ -100,10 +69,8 @@ pub enum Message {
 /// An object that is known by its handle.
 #[derive(Debug)]
 pub struct Known {
-    /// The group that will tell of it.
-    pub token: Token,
-    /// Which.
-    pub key: ObjectKey,
+    /// The group that will tell of it, which it is, and the mount that it is seen through.
+    pub id: NodeId,
     /// What it is.
     pub place: KnownPlace,
 }
@@ -129,14 +96,27 @@ pub enum KnownPlace {
     Object(RootId),
 }
 
+/// A file system that is marked as a whole, or is so no more.
+#[derive(Debug)]
+pub struct Territory {
+    /// The group that tells of it.
+    pub token: Token,
+    /// Its id in events.
+    pub fsid: [i32; 2],
+    /// The mounts through which its directories are found; none: they are not asked for.
+    pub doors: Vec<Door>,
+    /// The roots whose rules ask for its errors.
+    pub listeners: Vec<RootId>,
+}
+
 /// What a walk found in one directory.
 #[derive(Debug)]
 pub struct Found {
-    /// The group that knows the directory.
-    pub token: Token,
     /// The directory.
-    pub key: ObjectKey,
-    /// The entries.
+    pub directory: NodeId,
+    /// Its path without links.
+    pub path: PathBuf,
+    /// The entries, at most [`FOUND_MAX`].
     pub entries: Vec<FoundEntry>,
     /// For whom.
     pub audience: Audience,
@@ -149,12 +129,21 @@ pub struct Found {
 pub struct FoundEntry {
     /// Its name.
     pub name: OsString,
-    /// Whether it is a directory.
-    pub is_dir: bool,
-    /// Whether somebody writes it.
-    pub is_held: bool,
+    /// What became of it.
+    pub change: Change,
     /// Its handle, to tell it from what the kernel reported already.
     pub key: Option<ObjectKey>,
+}
+
+/// What became of an entry that a walk found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// It is a file, a link or the like, and finished.
+    Arrived,
+    /// It is a file that somebody writes.
+    Held,
+    /// It is a directory.
+    Directory,
 }
 
 /// Who is told of what a walk found.
@@ -164,15 +153,15 @@ pub enum Audience {
     Everybody,
     /// The rules of one root.
     Root(RootId),
-    /// One rule.
-    Rule(RuleId),
+    /// The rule of this name.
+    Rule(Arc<str>),
 }
 
 /// How it stands with a root.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RootState {
-    /// It is watched, this way.
-    Armed(By),
+    /// It is watched, these ways; at least one.
+    Armed(Vec<By>),
     /// It cannot be watched now, because of this.
     Degraded(String),
 }
@@ -192,14 +181,7 @@ pub enum By {
     Waiting,
 }
 
-/// Where orders wait for the surveyor.
-#[derive(Debug)]
-pub struct Inbox {
-    orders: Mutex<Orders>,
-    wakeup: Wakeup,
-}
-
-/// Where messages wait for the loop: the surveyor's end.
+/// Where messages wait for the loop: the surveyors' end.
 #[derive(Clone, Debug)]
 pub struct Outbox {
     messages: SyncSender<Message>,
@@ -227,50 +209,6 @@ pub fn mail() -> io::Result<(Outbox, Mailbox)> {
     Ok((Outbox { messages: sender, wakeup: Arc::clone(&wakeup) }, Mailbox { messages: receiver, wakeup }))
 }
 
-impl Inbox {
-    /// An empty one.
-    ///
-    /// # Errors
-    /// eventfd(2) fails.
-    pub fn new() -> io::Result<Inbox> {
-        Ok(Inbox { orders: Mutex::default(), wakeup: Wakeup::new()? })
-    }
-
-    /// Asks for something.
-    pub fn order(&self, give: impl FnOnce(&mut Orders)) {
-        give(&mut self.lock());
-        self.wakeup.wake();
-    }
-
-    /// Asks for a directory to be entered, as the walk of this number.
-    pub fn enter(&self, number: u64, entered: Entered) {
-        self.order(|orders| {
-            orders.walks = number;
-            if orders.entered.len() < ENTERED_MAX {
-                orders.entered.push_back(entered);
-            } else {
-                orders.walk.extend(entered.roots);
-            }
-        });
-    }
-
-    /// Takes all that was asked.
-    pub fn take(&self) -> Orders {
-        self.wakeup.clear();
-        mem::take(&mut self.lock())
-    }
-
-    /// What becomes readable when something is asked.
-    pub fn wakeup(&self) -> &Wakeup {
-        &self.wakeup
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Orders> {
-        // Nothing that holds it can panic half-way.
-        self.orders.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-}
-
 impl Outbox {
     /// Tells the loop; waits while it has too much to hear.
     ///
@@ -286,33 +224,12 @@ impl Outbox {
 impl Mailbox {
     /// The next message, if there is one.
     pub fn next(&self) -> Option<Message> {
-        match self.messages.try_recv() {
-            Ok(message) => Some(message),
-            Err(TryRecvError::Empty | TryRecvError::Disconnected) => None,
-        }
+        self.messages.try_recv().ok()
     }
 
     /// What becomes readable when there is a message.
     pub fn wakeup(&self) -> &Wakeup {
         &self.wakeup
-    }
-}
-
-impl Audience {
-    /// Whether the rules of a root are told.
-    pub fn includes_root(&self, id: RootId) -> bool {
-        match self {
-            Audience::Root(root) => *root == id,
-            Audience::Everybody | Audience::Rule(_) => true,
-        }
-    }
-
-    /// Whether a rule is told.
-    pub fn includes_rule(&self, id: RuleId) -> bool {
-        match self {
-            Audience::Rule(rule) => *rule == id,
-            Audience::Everybody | Audience::Root(_) => true,
-        }
     }
 }
 

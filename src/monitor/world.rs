@@ -1,6 +1,6 @@
 //! The loop's picture of the world: which rules there are, where their paths lead, and what is going on there.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -9,17 +9,19 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::arrivals::Arrivals;
-use super::atlas::{Atlas, Node, Whereabouts};
+use super::atlas::{Atlas, Node, NodeId, Whereabouts};
 use super::causes::Causes;
+use super::inbox::Inbox;
 use super::notice::Notice;
 use super::recent::Recent;
 use super::roster::{Roster, Told};
-use super::traffic::{Inbox, Known, KnownPlace, RootState};
+use super::territory::Territories;
+use super::traffic::{Known, KnownPlace, RootState, SurveyorId, Token};
 use super::verdict::Verdict;
 use crate::event::{Cause, Event, EventMask, ObjectId, Origin};
 use crate::matcher::{self, Attachment, Index, RootId};
 use crate::moment::Moment;
-use crate::rule::{RuleId, Stdin};
+use crate::rule::{Rule, RuleId, Stdin};
 use crate::sys::decode::{RawEvent, RawHandle};
 use crate::sys::fanotify::ON_DIRECTORY;
 use crate::sys::handle::ObjectKey;
@@ -30,6 +32,9 @@ pub struct World {
     pub(super) roster: Roster,
     pub(super) index: Index,
     pub(super) atlas: Atlas,
+    pub(super) territories: Territories,
+    /// Of roots that more than one surveyor attaches, each one's part.
+    charts: BTreeMap<RootId, BTreeMap<SurveyorId, Vec<Attachment>>>,
     pub(super) causes: Causes,
     pub(super) arrivals: Arrivals,
     pub(super) recent: Recent,
@@ -93,6 +98,8 @@ impl World {
             roster: Roster::default(),
             index: Index::default(),
             atlas: Atlas::default(),
+            territories: Territories::default(),
+            charts: BTreeMap::new(),
             causes: Causes::default(),
             arrivals: Arrivals::default(),
             recent: Recent::default(),
@@ -101,14 +108,27 @@ impl World {
         }
     }
 
-    /// What a known directory means; none: it is out of sight.
-    pub fn verdict(&self, node: &Node) -> Option<Rc<Verdict>> {
-        self.atlas.verdict(node, |path| self.look_up(path))
+    /// The directory of a handle, through each mount where it may mean something.
+    pub fn nodes(&mut self, token: Token, key: &[u8]) -> Vec<Rc<Node>> {
+        let mut nodes = self.atlas.directory(token, key).to_vec();
+        let look_up = |path| look_up(&self.index, &self.roster, path);
+        if let Some(more) = self.territories.directory(token, key, look_up) {
+            let is_new = |node: &&Rc<Node>| nodes.iter().all(|other| other.id.mount != node.id.mount);
+            let more: Vec<_> = more.iter().filter(is_new).map(Rc::clone).collect();
+            nodes.extend(more);
+        }
+        nodes
     }
 
-    /// What a directory means.
-    pub fn look_up(&self, path: PathBuf) -> Verdict {
-        Verdict::of(path, &self.index, &|root, below| self.roster.entering(root, below))
+    /// A directory as it is seen through one mount.
+    pub fn node(&mut self, id: &NodeId) -> Option<Rc<Node>> {
+        self.nodes(id.token, id.key.as_bytes()).into_iter().find(|node| node.id.mount == id.mount)
+    }
+
+    /// What a directory means, if anything.
+    pub fn verdict(&self, node: &Node) -> Option<Rc<Verdict>> {
+        let verdict = self.atlas.verdict(node, |path| look_up(&self.index, &self.roster, path));
+        verdict.filter(|verdict| !verdict.is_nothing())
     }
 
     /// What an entry of a directory is to the roots.
@@ -205,33 +225,84 @@ impl World {
         notices.push(Notice::Event { rule: hit.rule, event });
     }
 
-    /// Notes directories and files that the surveyor is about to mark.
+    /// Notes directories and files that a surveyor is about to mark.
     pub fn learn(&mut self, known: Vec<Known>) {
-        for Known { token, key, place } in known {
+        for Known { id, place } in known {
             let (whereabouts, is_foreign) = match place {
                 KnownPlace::Object(root) => {
-                    self.atlas.place_object(token, key, root);
+                    self.atlas.place_object(id.token, id.key, root);
                     continue;
                 }
                 KnownPlace::At { path, is_foreign } => (Whereabouts::At(path), is_foreign),
                 KnownPlace::Below { parent, name } => {
-                    match self.atlas.directory(token, std::borrow::Borrow::borrow(&parent)) {
+                    match self.atlas.node(&NodeId { key: parent, ..id.clone() }) {
                         Some(parent) => (Whereabouts::Below(Rc::clone(parent), name), parent.is_foreign),
                         None => (Whereabouts::Nowhere, false),
                     }
                 }
             };
-            self.atlas.place(token, key, whereabouts, is_foreign);
+            self.atlas.place(id, whereabouts, is_foreign);
         }
     }
 
-    /// Notes how a root is attached.
-    pub fn attach(&mut self, root: RootId, attachments: Vec<Attachment>) {
-        if self.index.attachments(root) != attachments {
-            self.index.attach(root, attachments);
-            self.atlas.revise();
+    /// Notes how a root is attached, as far as one surveyor knows.
+    pub fn attach(&mut self, surveyor: SurveyorId, root: RootId, attachments: Vec<Attachment>) {
+        let parts = self.charts.entry(root).or_default();
+        match attachments.is_empty() {
+            true => drop(parts.remove(&surveyor)),
+            false => drop(parts.insert(surveyor, attachments)),
         }
+        let mut all: Vec<Attachment> = parts.values().flatten().cloned().collect();
+        if parts.is_empty() {
+            self.charts.remove(&root);
+        }
+        all.sort();
+        all.dedup();
         self.atlas.forget_objects(root);
+        if self.index.attachments(root) != all {
+            self.index.attach(root, all);
+            self.revise();
+        }
+    }
+
+    /// A root led to something, and leads nowhere since the way to it changed.
+    pub fn lost(&mut self, root: RootId, is_dir: bool, now: Now, notices: &mut Vec<Notice>) {
+        let Some(subject) = self.root_subject(root) else { return };
+        let happening = Happening {
+            mask: EventMask::DELETE,
+            is_dir,
+            cause: Cause::default(),
+            origin: Origin::Rescan,
+            object: None,
+        };
+        for hit in self.hits(&[subject], happening.mask, is_dir) {
+            self.deliver(hit, &happening, now, notices);
+        }
+    }
+
+    /// Tells of lost events those rules that ask for that.
+    pub fn tell_overflow(&mut self, now: Now, notices: &mut Vec<Notice>) {
+        let rules = Arc::clone(self.roster.rules());
+        let asks = |rule: &Rule| rule.watch.on.wanted().contains(EventMask::Q_OVERFLOW);
+        for (id, rule) in rules.iter().filter(|(_, rule)| asks(rule)) {
+            let event = Event {
+                mask: EventMask::Q_OVERFLOW,
+                path: rule.watch.paths.first().cloned().unwrap_or_default(),
+                old_path: None,
+                is_dir: false,
+                cause: Cause::default(),
+                time: now.wall,
+                origin: Origin::Event,
+                object: None,
+            };
+            notices.push(Notice::Event { rule: id, event });
+        }
+    }
+
+    /// What directories mean may have changed.
+    pub fn revise(&mut self) {
+        self.atlas.revise();
+        self.territories.forget();
     }
 
     /// Notes how it stands with a root.
@@ -243,11 +314,10 @@ impl World {
             });
         }
     }
+}
 
-    /// Learns the ids of the users that rules name.
-    pub fn learn_users(&mut self, users: HashMap<String, u32>) {
-        self.causes.learn(users);
-    }
+fn look_up(index: &Index, roster: &Roster, path: PathBuf) -> Verdict {
+    Verdict::of(path, index, &|root, below| roster.entering(root, below))
 }
 
 /// A path below a root.

@@ -11,7 +11,7 @@ pub struct Fixed {
     pub count: usize,
 }
 
-/// Applies the safe edits of one source; of two that touch each other only the first.
+/// Applies the safe edits of one source; of two that overlap only the first.
 pub fn with_safe_fixes(text: &str, source: usize, findings: &[Diagnostic]) -> Fixed {
     let of_source = findings.iter().filter(|finding| finding.source == Some(source));
     let mut fixes: Vec<&Fix> =
@@ -19,10 +19,13 @@ pub fn with_safe_fixes(text: &str, source: usize, findings: &[Diagnostic]) -> Fi
     fixes.sort_by_key(|fix| (fix.span.start, fix.span.end));
     let mut fixed = Fixed { text: String::with_capacity(text.len()), count: 0 };
     let mut end = 0;
+    let mut last = None;
     for fix in fixes {
-        if fix.span.start < end || (fix.span.start == end && fixed.count > 0) {
+        // Two findings may have the same edit, which is an empty range where something is put in.
+        if fix.span.start < end || last == Some(&fix.span) {
             continue;
         }
+        last = Some(&fix.span);
         fixed.text.push_str(&text[end..fix.span.start]);
         fixed.text.push_str(&fix.replacement);
         fixed.count += 1;

@@ -14,7 +14,7 @@ pub use github::github;
 pub use json::json;
 pub use sarif::sarif;
 pub use short::short;
-pub use text::{count, text};
+pub use text::{FINDINGS_MAX, count, text};
 
 use std::ops::Range;
 

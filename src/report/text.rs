@@ -10,8 +10,8 @@ use super::Report;
 use crate::diagnostic::{Diagnostic, Severity, boundary_after, boundary_before};
 use crate::escape;
 
-/// Nobody reads more.
-const FINDINGS_MAX: usize = 100;
+/// Nobody reads more in this form.
+pub const FINDINGS_MAX: usize = 100;
 
 /// Longer lines are cut to what stands around the finding, bytes.
 const LINE_MAX: usize = 400;

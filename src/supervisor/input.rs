@@ -4,6 +4,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 
+use super::object;
 use super::refusal::{refuse, refused_by_system};
 use crate::engine::{Run, StartFailure, StartFailureClass};
 use crate::event::Event;
@@ -15,6 +16,8 @@ use crate::sys::memory_file;
 pub struct Inlet {
     /// What becomes descriptor 0; none: nothing to read.
     pub file: Option<OwnedFd>,
+    /// Whether it is a mere place, which the command's user is to open.
+    pub opens_file: bool,
     /// Paths that cannot be told on standard input.
     pub left_out: Vec<PathBuf>,
 }
@@ -31,8 +34,7 @@ impl Inlet {
             Stdin::Paths0 => (b'\0', write_path),
             Stdin::Json => (b'\n', write_json),
             Stdin::File => {
-                let message = "stdin = \"file\" is not there".to_owned();
-                return Err(refuse(StartFailureClass::Input, message));
+                return Ok(Inlet { file: Some(object::find(run)?), opens_file: true, left_out: Vec::new() });
             }
         };
         let (mut bytes, mut left_out) = (Vec::new(), Vec::new());
@@ -54,7 +56,7 @@ impl Inlet {
         let file = memory_file::of(&bytes).map_err(|error| {
             refused_by_system(StartFailureClass::Input, "hold standard input in memory", &error)
         })?;
-        Ok(Inlet { file: Some(file.into()), left_out })
+        Ok(Inlet { file: Some(file.into()), opens_file: false, left_out })
     }
 }
 

@@ -5,12 +5,20 @@
 //! [`Supervisor::next_deadline`] has come, and gets notices.
 
 mod capture;
+mod cause;
+mod cgroups;
+mod containment;
 mod environment;
 mod hold;
+mod holder;
 mod identity;
 mod input;
+mod life;
+mod namespaces;
 mod notice;
+mod object;
 mod output;
+mod pids;
 mod refusal;
 mod start;
 mod task;
@@ -20,14 +28,18 @@ mod token;
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
 
 pub use capture::{ERROR_TAIL_LEN, LINE_LEN_MAX};
+pub use containment::Level;
 pub use environment::{LANG, PATH, Variables};
+pub use holder::SUBCOMMAND as HOLDER_SUBCOMMAND;
 pub use notice::{Amount, Stream, SupervisorNotice};
 pub use throttle::{LINES_MAX, SPAN};
 
 use capture::Line;
-use hold::Hold;
+use cause::Causes;
+use containment::Containment;
 use output::Outlet;
 use refusal::refused_by_system;
 use start::{Habits, Start};
@@ -38,9 +50,10 @@ use token::Token;
 use crate::engine::{Exit, Run, StartFailure, StartFailureClass, StopSignal};
 use crate::event::RunId;
 use crate::moment::Moment;
+use crate::rule::Setting;
 use crate::sys::pipes::{self, Read};
 use crate::sys::poller::{Interest, Poller};
-use crate::sys::process::{self, Child, Place, Spawner};
+use crate::sys::process::{self, Child, Spawner};
 use crate::sys::signals;
 
 /// Read from one pipe before the others have their turn: what a pipe holds.
@@ -65,6 +78,8 @@ pub struct Options {
     pub is_insecure: bool,
     /// Reap children that nothing in this program has started by `sys::process`, nor given to [`Supervisor::adopt`].
     pub reaps_strangers: bool,
+    /// This program, which knows [`HOLDER_SUBCOMMAND`]; without it, only sessions hold runs.
+    pub program: Option<PathBuf>,
 }
 
 /// Starts runs and follows them to their ends.
@@ -72,6 +87,8 @@ pub struct Options {
 pub struct Supervisor {
     options: Options,
     spawner: Spawner,
+    containment: Containment,
+    causes: Causes,
     poller: Poller,
     null: OwnedFd,
     nice: i32,
@@ -94,11 +111,20 @@ impl Supervisor {
     /// When there are no descriptors or no memory left, or no /dev/null.
     pub fn new(options: Options) -> io::Result<Supervisor> {
         signals::default_child_disposition();
+        let (mut spawner, null) = (Spawner::new()?, pipes::null()?);
+        let containment = Containment::try_out(options.program.as_deref(), &mut spawner, null.as_fd());
+        let causes = Causes::try_out(|| containment.start_one(&mut spawner, null.as_fd()));
+        let poller = Poller::new()?;
+        if let Some(forks) = causes.descriptor() {
+            poller.add(forks, Token::Forks.data(), READING)?;
+        }
         Ok(Supervisor {
             options,
-            spawner: Spawner::new()?,
-            poller: Poller::new()?,
-            null: pipes::null()?,
+            spawner,
+            containment,
+            causes,
+            poller,
+            null,
             nice: process::own_nice(),
             resets_oom_score: process::own_oom_score_adj() < 0,
             counter: 0,
@@ -116,6 +142,12 @@ impl Supervisor {
     /// # Errors
     /// Why there is no process of the command; then no notice comes.
     pub fn spawn(&mut self, run: &Run, notices: &mut Vec<SupervisorNotice>) -> Result<(), StartFailure> {
+        let started = self.start(run, notices);
+        self.rest_if_idle();
+        started
+    }
+
+    fn start(&mut self, run: &Run, notices: &mut Vec<SupervisorNotice>) -> Result<(), StartFailure> {
         let habits = Habits {
             inherited: &self.options.inherited,
             is_insecure: self.options.is_insecure,
@@ -123,22 +155,58 @@ impl Supervisor {
             resets_oom_score: self.resets_oom_score,
         };
         let mut start = Start::prepare(run, &habits, &mut self.counter)?;
-        let main = start.spawn(&mut self.spawner, Place::Session, self.null.as_fd())?;
+        let mut held =
+            self.containment.hold(run.id, &run.rule.setting, &mut self.spawner, self.null.as_fd())?;
+        let place = self.containment.place(&held.hold);
+        let counted = held.counted.take();
+        self.causes.prepare();
+        let main = match start.spawn(&mut self.spawner, place, counted.as_ref(), self.null.as_fd()) {
+            Ok(main) => main,
+            Err(failure) => {
+                self.containment.release(run.id, held);
+                return Err(failure);
+            }
+        };
         let left_out = start.inlet.left_out.drain(..);
         let rule = &run.rule.name;
         let left_out =
             left_out.map(|path| SupervisorNotice::PathLeftOut { run: run.id, rule: rule.clone(), path });
         notices.extend(left_out);
-        let mut task = Task::new(run.id, run.rule.clone(), main, Hold::Session);
+        let mut task = Task::new(run.id, run.rule.clone(), main, held);
         if let Outlet::Pipes { out, err } = start.outlet {
             task.read_from(out.0, err.0);
         }
         if let Err(error) = self.watch(&task) {
-            task.abandon();
+            self.containment.release(run.id, task.abandon());
             return Err(refused_by_system(StartFailureClass::Other, "watch the process", &error));
         }
+        self.causes.started(run.id, task.pid);
         self.tasks.insert(run.id, task);
         Ok(())
+    }
+
+    /// What the runs of a rule with these settings would be held by.
+    ///
+    /// # Errors
+    /// Why what the rule demands (`contain`, `limits.pids`) cannot be had here: then it is not to be armed.
+    pub fn can_contain(&mut self, setting: &Setting) -> Result<Level, String> {
+        self.containment.level_for(setting)
+    }
+
+    /// How many processes of runs of an earlier life were found and ended when this supervisor was made.
+    pub fn ended_earlier(&self) -> usize {
+        self.containment.cgroups().map_or(0, |cgroups| cgroups.ended_earlier)
+    }
+
+    /// The run that a process belongs to, or belonged to: a run in flight, or one that is over, where something of it
+    /// goes on or it ended within the last two seconds. None: no run, or nobody knows any more.
+    pub fn cause(&mut self, pid: i32) -> Option<RunId> {
+        self.causes.of(pid, self.containment.cgroups())
+    }
+
+    /// Whether [`Supervisor::cause`] knows processes that are gone already.
+    pub fn knows_the_dead(&self) -> bool {
+        self.causes.knows_the_dead()
     }
 
     /// Signals the processes of a run. Nothing happens to one whose end has been told.
@@ -154,9 +222,10 @@ impl Supervisor {
         // A failing look at the poller is made again: what is ready stays ready.
         for ready in self.poller.ready().unwrap_or_default() {
             match Token::from_data(ready.token) {
-                Token::Main(run) => self.main_is_ready(now, run, notices),
+                Token::Process(run) => self.process_is_ready(now, run, notices),
                 Token::Pipe(run, stream) => self.pump(now, run, stream, 1, notices),
                 Token::Adopted(pid) => self.adopted_is_ready(pid, notices),
+                Token::Forks => self.causes.hear(),
             }
         }
         let due = self.ending.iter().filter(|(_, look_at)| **look_at <= now).map(|(run, _)| *run);
@@ -191,16 +260,27 @@ impl Supervisor {
         Ok(())
     }
 
+    /// While nothing runs nobody is to be woken by the forks of others.
+    fn rest_if_idle(&mut self) {
+        if self.tasks.is_empty() {
+            self.causes.rest();
+        }
+    }
+
     fn watch(&self, task: &Task) -> io::Result<()> {
         for (stream, pipe) in task.pipes() {
             self.poller.add(pipe, Token::Pipe(task.run, stream).data(), READING)?;
         }
-        let main = task.main().expect("it has just started");
-        self.poller.add(main.as_fd(), Token::Main(task.run).data(), READING)
+        for process in task.processes() {
+            self.poller.add(process.as_fd(), Token::Process(task.run).data(), READING)?;
+        }
+        Ok(())
     }
 
-    fn main_is_ready(&mut self, now: Moment, run: RunId, notices: &mut Vec<SupervisorNotice>) {
+    fn process_is_ready(&mut self, now: Moment, run: RunId, notices: &mut Vec<SupervisorNotice>) {
         let Some(task) = self.tasks.get_mut(&run) else { return };
+        // Before it is reaped, and its number can be given to another.
+        self.causes.hear();
         task.look_at_main(now);
         if task.is_running() {
             return;
@@ -218,7 +298,11 @@ impl Supervisor {
     /// Carries the end of a run further.
     fn go_on(&mut self, now: Moment, run: RunId, notices: &mut Vec<SupervisorNotice>) {
         let Some(task) = self.tasks.get_mut(&run) else { return };
-        match task.step(now) {
+        let step = task.step(now);
+        if task.main().is_none() {
+            self.causes.reaped(task.pid);
+        }
+        match step {
             Step::Wait(look_at) => {
                 self.ending.insert(run, look_at);
             }
@@ -254,6 +338,8 @@ impl Supervisor {
         while self.lingering.len() > LINGERING_MAX {
             self.lingering.pop_first();
         }
+        self.containment.release(run, task.into_held());
+        self.rest_if_idle();
         notices.push(SupervisorNotice::Exited { run, exit, error_tail });
     }
 

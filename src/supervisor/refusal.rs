@@ -24,7 +24,12 @@ pub fn refused_by_system(class: StartFailureClass, tried: &str, error: &io::Erro
     let errno = Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO));
     let (class, is_transient) =
         if is_shortage(errno) { (StartFailureClass::Resources, true) } else { (class, false) };
-    StartFailure { class, message: format!("cannot {tried}: {}", errno.desc()), is_transient }
+    StartFailure { class, message: format!("cannot {tried}: {}", reason(errno)), is_transient }
+}
+
+/// The system's word for it, as part of a sentence.
+fn reason(errno: Errno) -> String {
+    errno.desc().to_lowercase()
 }
 
 /// What a start was to be, as far as its failure can be about it.
@@ -75,7 +80,7 @@ impl Attempt<'_> {
         use StartFailureClass::{Busy, Interpreter, Missing, NotAProgram, NotExecutable, Other, TooLong};
         let (class, reason) = match errno {
             Errno::ENOENT if self.program.exists() => (Interpreter, interpreter_fault(self.program)),
-            Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP => (Missing, errno.desc().to_lowercase()),
+            Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP => (Missing, reason(errno)),
             Errno::EACCES => (NotExecutable, self.access_fault()),
             Errno::ENOEXEC => (NotAProgram, format_fault(self.program)),
             Errno::EINVAL | Errno::ELIBBAD => (NotAProgram, "the kernel knows no way to run it".to_owned()),

@@ -1,7 +1,7 @@
 //! From a decided run to a process: everything looked up, checked and opened before there is one.
 
 use std::ffi::{CString, OsString};
-use std::os::fd::{AsFd as _, BorrowedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 
@@ -92,8 +92,10 @@ impl Start {
         &self,
         spawner: &mut Spawner,
         place: Place<'_>,
+        counted: Option<&OwnedFd>,
         null: BorrowedFd<'_>,
     ) -> Result<Child, StartFailure> {
+        let entrances: Vec<BorrowedFd<'_>> = counted.into_iter().map(|entrance| entrance.as_fd()).collect();
         let program = self.arguments.first().expect("a command has a program, which was checked");
         let input = self.inlet.file.as_ref().map_or(null, |file| file.as_fd());
         let [output, error] = self.outlet.ends(null);
@@ -102,9 +104,9 @@ impl Start {
             arguments: &self.arguments,
             environment: &self.environment,
             stdio: [input, output, error],
-            opens_stdin: false,
+            opens_stdin: self.inlet.opens_file,
             place,
-            cgroups: &[],
+            cgroups: &entrances,
             nice: self.nice,
             umask: self.umask,
             resets_oom_score: self.resets_oom_score,

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::capture::Capture;
-use super::hold::Hold;
+use super::containment::Held;
 use super::notice::Stream;
 use crate::engine::{Exit, StopSignal};
 use crate::event::RunId;
@@ -45,8 +45,10 @@ pub struct Task {
     /// Our ends of its pipes, until they end.
     out: Option<OwnedFd>,
     err: Option<OwnedFd>,
+    /// Of the main process, also when it is reaped.
+    pub pid: i32,
     main: Main,
-    hold: Hold,
+    held: Held,
     stop: Stop,
 }
 
@@ -91,15 +93,16 @@ pub enum Step {
 
 impl Task {
     /// A task of a main process that has just started.
-    pub fn new(run: RunId, rule: Arc<Rule>, main: Child, hold: Hold) -> Task {
+    pub fn new(run: RunId, rule: Arc<Rule>, main: Child, held: Held) -> Task {
         Task {
             run,
             rule,
             capture: None,
             out: None,
             err: None,
+            pid: main.pid(),
             main: Main::Running(main),
-            hold,
+            held,
             stop: Stop::No,
         }
     }
@@ -111,13 +114,17 @@ impl Task {
     }
 
     /// Ends a run that nobody will hear of again.
-    pub fn abandon(self) {
-        if let Some(main) = self.main() {
-            self.hold.kill_all(main);
-        }
+    pub fn abandon(self) -> Held {
+        self.held.hold.kill_all(self.main());
         if let Main::Running(main) = self.main {
             main.reap();
         }
+        self.held
+    }
+
+    /// What held a run that is over.
+    pub fn into_held(self) -> Held {
+        self.held
     }
 
     /// The main process, as long as it is not reaped.
@@ -126,6 +133,11 @@ impl Task {
             Main::Running(child) => Some(child),
             Main::Ended { zombie, .. } => zombie.as_ref(),
         }
+    }
+
+    /// The processes whose ends are to be told to this task.
+    pub fn processes(&self) -> impl Iterator<Item = &Child> {
+        self.main().into_iter().chain(self.held.hold.first_process())
     }
 
     /// Whether the main process has not been seen to end.
@@ -165,7 +177,13 @@ impl Task {
         {
             *zombie = Some(child);
         }
-        if matches!(self.stop, Stop::No) && self.rule.ending.leftover == Leftover::Kill && !self.is_empty() {
+        if self.held.hold.ends_with_main() {
+            self.reap();
+            self.kill(now);
+        } else if matches!(self.stop, Stop::No)
+            && self.rule.ending.leftover == Leftover::Kill
+            && !self.is_empty()
+        {
             let kill_at = Some(now + self.rule.ending.kill_after);
             self.ask(self.rule.ending.stop_signal, kill_at);
         }
@@ -207,9 +225,9 @@ impl Task {
 
     fn ask(&mut self, number: i32, kill_at: Option<Moment>) {
         if let Some(main) = self.main() {
-            self.hold.signal_all(main, number);
+            self.held.hold.signal_all(main, number);
             // A stopped process does not see the signal before it goes on.
-            self.hold.signal_all(main, libc::SIGCONT);
+            self.held.hold.signal_all(main, libc::SIGCONT);
         }
         if matches!(self.stop, Stop::No | Stop::Asked { .. }) {
             self.stop = Stop::Asked { kill_at };
@@ -217,9 +235,7 @@ impl Task {
     }
 
     fn kill(&mut self, now: Moment) {
-        if let Some(main) = self.main() {
-            self.hold.kill_all(main);
-        }
+        self.held.hold.kill_all(self.main());
         if !matches!(self.stop, Stop::Killed { .. }) {
             self.stop = Stop::Killed { since: now, is_said: false };
         }
@@ -227,7 +243,7 @@ impl Task {
 
     /// Whether nobody is left but the main process.
     fn is_empty(&self) -> bool {
-        self.main().is_none_or(|main| self.hold.is_empty(main))
+        self.held.hold.is_empty(self.main())
     }
 
     fn reap(&mut self) {

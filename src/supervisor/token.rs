@@ -6,12 +6,14 @@ use crate::event::RunId;
 /// What became ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Token {
-    /// The main process of a run has ended.
-    Main(RunId),
+    /// A process has ended whose end is part of the end of a run.
+    Process(RunId),
     /// A pipe of a run can be read.
     Pipe(RunId, Stream),
     /// A child that was adopted has ended.
     Adopted(i32),
+    /// The kernel has told of forks.
+    Forks,
 }
 
 /// Bits for the kind of a token.
@@ -21,10 +23,11 @@ impl Token {
     /// As a number.
     pub fn data(self) -> u64 {
         let (kind, number) = match self {
-            Token::Main(run) => (0, run.0),
+            Token::Process(run) => (0, run.0),
             Token::Pipe(run, Stream::Out) => (1, run.0),
             Token::Pipe(run, Stream::Err) => (2, run.0),
             Token::Adopted(pid) => (3, u64::from(pid.cast_unsigned())),
+            Token::Forks => (4, 0),
         };
         number << KIND_BITS | kind
     }
@@ -33,10 +36,11 @@ impl Token {
     pub fn from_data(data: u64) -> Token {
         let number = data >> KIND_BITS;
         match data & ((1 << KIND_BITS) - 1) {
-            0 => Token::Main(RunId(number)),
+            0 => Token::Process(RunId(number)),
             1 => Token::Pipe(RunId(number), Stream::Out),
             2 => Token::Pipe(RunId(number), Stream::Err),
             3 => Token::Adopted(i32::try_from(number).expect("it was one")),
+            4 => Token::Forks,
             _ => unreachable!("there are no other kinds"),
         }
     }
@@ -50,7 +54,7 @@ mod tests {
     fn a_token_comes_back_from_its_number() {
         let run = RunId(u64::MAX >> KIND_BITS);
         let (out, err) = (Token::Pipe(run, Stream::Out), Token::Pipe(run, Stream::Err));
-        for token in [Token::Main(run), out, err, Token::Adopted(i32::MAX)] {
+        for token in [Token::Process(run), out, err, Token::Adopted(i32::MAX), Token::Forks] {
             assert_eq!(Token::from_data(token.data()), token);
         }
     }

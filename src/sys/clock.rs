@@ -1,5 +1,6 @@
 //! The only clock: everything else is told the time.
 
+use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
 
 use nix::time::{ClockId, clock_gettime};
@@ -26,8 +27,12 @@ pub fn since_boot() -> Duration {
 
 /// The number of this start of the machine (random(4), `boot_id`); none where /proc does not say it.
 pub fn boot_id() -> Option<u128> {
-    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
-    u128::from_str_radix(&text.trim().replace('-', ""), 16).ok()
+    // It stays the same as long as this process lives.
+    static BOOT_ID: OnceLock<Option<u128>> = OnceLock::new();
+    *BOOT_ID.get_or_init(|| {
+        let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+        u128::from_str_radix(&text.trim().replace('-', ""), 16).ok()
+    })
 }
 
 #[cfg(test)]

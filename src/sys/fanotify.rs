@@ -3,11 +3,12 @@
 //! What a kernel can do is found out by asking it, never by its version: distributions carry features back.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::path::Path;
 
 use nix::errno::Errno;
 use nix::sys::fanotify::{EventFFlags, Fanotify, InitFlags, MarkFlags, MaskFlags};
+use nix::sys::memfd::{MFdFlags, memfd_create};
 
 /// The subject is a directory; in a mark: events on directories too.
 pub const ON_DIRECTORY: u64 = libc::FAN_ONDIR;
@@ -64,6 +65,22 @@ impl Group {
             }
         }
         Err(refusal.into())
+    }
+
+    /// Puts a mark on an object that nobody else knows, on a file system whose id is its own. From then on the kernel
+    /// refuses (EXDEV) to let the group mark file systems whose id is not: without it, the first of them could take
+    /// the whole group for itself.
+    pub fn anchor(&self) {
+        let name = c"facron anchor";
+        let Ok(file) = memfd_create(name, MFdFlags::MFD_CLOEXEC) else { return };
+        let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+        // Where it is refused, file systems are told apart later, when the second kind comes.
+        let _ = self.fanotify.mark(
+            MarkFlags::FAN_MARK_ADD,
+            MaskFlags::from_bits_retain(libc::FAN_DELETE_SELF),
+            file.as_fd(),
+            Some(path.as_str()),
+        );
     }
 
     /// How much of what we would like the kernel agreed to.

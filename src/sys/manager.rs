@@ -12,19 +12,6 @@ use sd_notify::NotifyState;
 
 use crate::moment::Moment;
 
-/// What the manager sets for us alone: no command gets one of these, whatever a rule says.
-pub const VARIABLES: [&str; 9] = [
-    "NOTIFY_SOCKET",
-    "WATCHDOG_PID",
-    "WATCHDOG_USEC",
-    "LISTEN_PID",
-    "LISTEN_PIDFDID",
-    "LISTEN_FDS",
-    "LISTEN_FDNAMES",
-    "FDSTORE",
-    "JOURNAL_STREAM",
-];
-
 /// The service manager.
 pub struct Manager {
     /// How often it wants to hear that the loop turns, and when it hears it next.

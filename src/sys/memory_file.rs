@@ -12,6 +12,20 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 /// # Errors
 /// No memory or no descriptor is left.
 pub fn of(bytes: &[u8]) -> io::Result<File> {
+    let mut file = empty()?;
+    file.write_all(bytes)?;
+    file.rewind()?;
+    let written =
+        SealFlag::F_SEAL_WRITE | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_SEAL;
+    fcntl(&file, FcntlArg::F_ADD_SEALS(written))?;
+    Ok(file)
+}
+
+/// An empty file for a child to write to; RLIMIT_FSIZE (setrlimit(2)) bounds it.
+///
+/// # Errors
+/// No memory or no descriptor is left.
+pub fn empty() -> io::Result<File> {
     let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
     // Since Linux 6.3 the kernel wants to be told that the file is not meant to be executed.
     let no_exec = MFdFlags::from_bits_retain(libc::MFD_NOEXEC_SEAL);
@@ -19,13 +33,7 @@ pub fn of(bytes: &[u8]) -> io::Result<File> {
         Err(Errno::EINVAL) => memfd_create(c"facron", flags),
         result => result,
     };
-    let mut file = File::from(made?);
-    file.write_all(bytes)?;
-    file.rewind()?;
-    let written =
-        SealFlag::F_SEAL_WRITE | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_SEAL;
-    fcntl(&file, FcntlArg::F_ADD_SEALS(written))?;
-    Ok(file)
+    Ok(File::from(made?))
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! The kernel: every system call and every `unsafe`. Knows no rule.
 
+pub mod cgroup;
 pub mod clock;
+pub mod connector;
 pub mod decode;
 pub mod directory;
 pub mod fanotify;

@@ -178,10 +178,26 @@ impl MountTable {
         only(self, other).chain(only(other, self))
     }
 
+    /// The mount of this id.
+    pub fn by_id(&self, id: u32) -> Option<&Mount> {
+        self.0.iter().find(|mount| mount.id == id)
+    }
+
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = &Mount> {
         self.0.iter()
     }
+}
+
+/// The id of the mount that an opened object was reached through, from /proc/self/fdinfo: nobody but the kernel is asked.
+///
+/// # Errors
+/// /proc is not mounted.
+pub fn id_of(fd: BorrowedFd<'_>) -> io::Result<u32> {
+    let text = std::fs::read(format!("/proc/self/fdinfo/{}", std::os::fd::AsRawFd::as_raw_fd(&fd)))?;
+    let mut lines = text.split(|byte| *byte == b'\n');
+    let id = lines.find_map(|line| number(line.strip_prefix(b"mnt_id:")?.trim_ascii()));
+    id.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))
 }
 
 /// One line: `36 35 98:0 /root /point options [fields…] - type source options`.

@@ -71,6 +71,18 @@ pub fn touch_straight(at: BorrowedFd<'_>, path: &Path) -> Result<OwnedFd, Errno>
     openat2(at, path, OpenHow::new().flags(flags).resolve(straight))
 }
 
+/// Opens an object below an opened directory as a mere place; what leads out of the directory, as a symbolic link or
+/// `..` may, is an error.
+///
+/// # Errors
+/// ELOOP: there is a link; EXDEV: it leads out; else as [`touch`].
+pub fn touch_beneath(at: BorrowedFd<'_>, path: &Path) -> Result<OwnedFd, Errno> {
+    let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let beneath =
+        ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS | ResolveFlag::RESOLVE_NO_MAGICLINKS;
+    openat2(at, path, OpenHow::new().flags(flags).resolve(beneath))
+}
+
 /// Opens a directory to list it; a symbolic link anywhere in the path, or another mount, is an error.
 ///
 /// # Errors
@@ -107,6 +119,20 @@ pub fn fsid(fd: BorrowedFd<'_>) -> Result<[i32; 2], Errno> {
     let fsid = fstatfs(fd)?.filesystem_id();
     // SAFETY: fsid_t is two ints in a row, without padding, on every Linux (statfs(2)).
     Ok(unsafe { std::mem::transmute::<libc::fsid_t, [i32; 2]>(fsid) })
+}
+
+/// The mount that an object was opened through, by an id that is never used again (Linux 6.8), else by one that may
+/// be; 0: the kernel says neither (before 5.8). Does not ask the file system (statx(2)).
+#[expect(unsafe_code, reason = "nix has no statx")]
+pub fn mount_id(fd: BorrowedFd<'_>) -> u64 {
+    let mask = libc::STATX_MNT_ID | libc::STATX_MNT_ID_UNIQUE;
+    let flags = libc::AT_EMPTY_PATH | libc::AT_STATX_DONT_SYNC;
+    let mut status = std::mem::MaybeUninit::<libc::statx>::zeroed();
+    // SAFETY: statx(2) takes an empty path with AT_EMPTY_PATH, and writes one `struct statx`.
+    let result = unsafe { libc::statx(fd.as_raw_fd(), c"".as_ptr(), flags, mask, status.as_mut_ptr()) };
+    // SAFETY: all zeroes is a valid `struct statx`, whatever the kernel wrote over it.
+    let status = unsafe { status.assume_init() };
+    if result == 0 && status.stx_mask & mask != 0 { status.stx_mnt_id } else { 0 }
 }
 
 /// Lists a directory that was opened for it, in no order.

@@ -12,9 +12,6 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTime
 /// Events that one call of [`Poller::ready`] gives at most; the rest comes with the next.
 const READY_MAX: usize = 64;
 
-/// What makes whole milliseconds of a span: epoll_wait(2) knows no less.
-const ROUND_UP: Duration = Duration::from_micros(999);
-
 /// A set of descriptors, each with a token.
 #[derive(Debug)]
 pub struct Poller(Epoll);
@@ -74,24 +71,32 @@ impl Poller {
         Ok(self.0.delete(fd)?)
     }
 
+    /// Waits until something is ready, or this long; none: for ever. A signal may end it early.
+    ///
+    /// # Errors
+    /// epoll_wait(2) fails.
+    pub fn wait(&self, time_left: Option<Duration>) -> io::Result<()> {
+        match self.0.wait(&mut [EpollEvent::empty()], time_left.map_or(EpollTimeout::NONE, timeout)) {
+            Ok(_) | Err(Errno::EINTR) => Ok(()),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
     /// What is ready, without waiting.
     ///
     /// # Errors
     /// epoll_wait(2) fails.
     pub fn ready(&self) -> io::Result<Vec<Ready>> {
-        Ok(self.wait(Duration::ZERO)?.collect())
+        Ok(self.wait_for(Duration::ZERO)?.collect())
     }
 
-    /// What is ready, as soon as something is, or nothing after this long. Allocates nothing.
+    /// What is ready, as soon as something is, or nothing after this long. Allocates nothing, unlike [`Poller::ready`].
     ///
     /// # Errors
     /// epoll_wait(2) fails.
-    pub fn wait(&self, span: Duration) -> io::Result<impl Iterator<Item = Ready> + use<>> {
+    pub fn wait_for(&self, span: Duration) -> io::Result<impl Iterator<Item = Ready> + use<>> {
         let mut events = [EpollEvent::empty(); READY_MAX];
-        // Rounded up: a wait that ends a fraction early would be a busy loop.
-        let timeout = EpollTimeout::try_from(span + ROUND_UP).unwrap_or(EpollTimeout::MAX);
-        let timeout = if span.is_zero() { EpollTimeout::ZERO } else { timeout };
-        let count = match self.0.wait(&mut events, timeout) {
+        let count = match self.0.wait(&mut events, timeout(span)) {
             Ok(count) => count,
             Err(Errno::EINTR) => 0,
             Err(errno) => return Err(errno.into()),
@@ -104,6 +109,11 @@ impl AsFd for Poller {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.0.as_fd()
     }
+}
+
+/// Rounded up: a wait that ends before the deadline would be followed by another, and another.
+fn timeout(span: Duration) -> EpollTimeout {
+    EpollTimeout::from(u16::try_from(span.as_nanos().div_ceil(1_000_000)).unwrap_or(u16::MAX))
 }
 
 fn flags(interest: Interest) -> EpollFlags {

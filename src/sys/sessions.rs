@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 
 use nix::dir::Dir;
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat, openat2};
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, open, openat, openat2};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat};
-use nix::unistd::{Gid, Uid, User, getgrouplist};
 
+use super::mounts::{Mountinfo, Nature};
 use super::process::Credentials;
+use super::users::Account;
 
 /// Where logind and elogind give each user a directory.
 pub const RUN_USER: &str = "/run/user";
@@ -29,7 +30,7 @@ pub struct Session {
 /// Every user's session whose directory below `base` and socket in it belong to that user, in order of user.
 ///
 /// The directory is its user's, who may have mounted a file system over it that never answers. So what is not known
-/// to live in memory is not looked into.
+/// to be local is not looked into.
 pub fn find(base: &Path) -> Vec<Session> {
     let Ok(mut directory) = Dir::open(base, OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty()) else {
         return Vec::new();
@@ -42,27 +43,36 @@ pub fn find(base: &Path) -> Vec<Session> {
     sessions
 }
 
+/// Whose socket this is; none: there is none, or it lies where a look at it might wait for somebody.
+pub fn owner_of_socket(path: &Path) -> Option<u32> {
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let directory = open(path.parent()?, flags, Mode::empty()).ok()?;
+    let stat = is_local(&directory)?.then(|| stat_below(&directory, path.file_name()?.to_str()?).ok())??;
+    is_socket(&stat).then_some(stat.st_uid)
+}
+
 /// The ids of a user as login would set them; none: the user is not known (any more).
 pub fn credentials(user: u32) -> Option<Credentials> {
-    let user = User::from_uid(Uid::from_raw(user)).ok()??;
-    let name = CString::new(user.name).ok()?;
-    let groups = getgrouplist(&name, user.gid).ok()?;
-    let groups = groups.into_iter().map(Gid::as_raw).collect();
-    Some(Credentials { uid: user.uid.as_raw(), gid: user.gid.as_raw(), groups })
+    let account = Account::by_id(user).ok()??;
+    let groups = account.groups(account.gid).ok()?;
+    Some(Credentials { uid: account.uid, gid: account.gid, groups })
 }
 
 fn session(base: &Path, directory: BorrowedFd<'_>, name: &str) -> Option<Session> {
     let user: u32 = name.parse().ok().filter(|user: &u32| user.to_string() == name)?;
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let own = openat(directory, name, flags, Mode::empty()).ok()?;
-    if !is_in_memory(&own)? || fstat(&own).ok()?.st_uid != user {
+    if !is_local(&own)? || fstat(&own).ok()?.st_uid != user {
         return None;
     }
     let bus = stat_below(&own, "bus").ok()?;
-    let is_socket = SFlag::from_bits_truncate(bus.st_mode & SFlag::S_IFMT.bits()) == SFlag::S_IFSOCK;
     let runtime_dir = base.join(name);
-    let bus_path = runtime_dir.join("bus");
-    (is_socket && bus.st_uid == user).then_some(Session { user, runtime_dir, bus: bus_path })
+    let path = runtime_dir.join("bus");
+    (is_socket(&bus) && bus.st_uid == user).then_some(Session { user, runtime_dir, bus: path })
+}
+
+fn is_socket(stat: &FileStat) -> bool {
+    SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits()) == SFlag::S_IFSOCK
 }
 
 /// Looks at an entry without leaving the file system of its directory and without following a link.
@@ -73,17 +83,13 @@ fn stat_below(directory: &OwnedFd, name: &str) -> Result<FileStat, Errno> {
     fstat(openat2(directory, name, how)?)
 }
 
-/// Whether what is open lies on a file system that asks nobody: by the kernel's own list, since even statfs(2) waits
-/// for a FUSE server.
-fn is_in_memory(descriptor: &OwnedFd) -> Option<bool> {
+/// Whether the kernel alone answers for what is open: by its own list of mounts, since even statfs(2) waits for a FUSE
+/// server.
+fn is_local(descriptor: &OwnedFd) -> Option<bool> {
     let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", descriptor.as_raw_fd())).ok()?;
-    let id = info.lines().find_map(|line| line.strip_prefix("mnt_id:"))?.trim();
-    let mounts = std::fs::read("/proc/self/mountinfo").ok()?;
-    let mount = mounts
-        .split(|byte| *byte == b'\n')
-        .find(|line| line.split(|byte| *byte == b' ').next() == Some(id.as_bytes()))?;
-    let mut fields = mount.split(|byte| *byte == b' ').skip_while(|field| *field != b"-").skip(1);
-    Some(matches!(fields.next()?, b"tmpfs" | b"ramfs" | b"ext4" | b"xfs" | b"btrfs" | b"overlay"))
+    let id: u32 = info.lines().find_map(|line| line.strip_prefix("mnt_id:"))?.trim().parse().ok()?;
+    let mounts = Mountinfo::open().and_then(|mut mounts| mounts.read()).ok()?;
+    mounts.iter().find(|mount| mount.id == id).map(|mount| mount.nature == Nature::Local)
 }
 
 #[cfg(test)]
@@ -96,7 +102,7 @@ mod tests {
     #[test]
     fn only_a_socket_of_the_directory_s_own_user_is_a_session() {
         let base = tempfile::tempdir().expect("a directory");
-        let own = Uid::effective().as_raw();
+        let (own, _) = crate::sys::users::own_ids();
         let make = |name: &str| {
             let path = base.path().join(name);
             fs::create_dir(&path).expect("made");

@@ -199,7 +199,8 @@ impl Walk {
             links: 0,
             distrusted: Vec::new(),
         };
-        walk.put_ahead(path);
+        // Without a working directory only what is absolute can be reached; the walk then says what is missing.
+        walk.put_ahead(&std::path::absolute(path).unwrap_or_else(|_| path.to_owned()));
         walk
     }
 

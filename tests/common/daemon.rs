@@ -113,9 +113,22 @@ impl Daemon {
 
     /// Starts it with the rule file that is there, and more arguments.
     pub fn launch_with(place: &Place, arguments: &[&str]) -> Daemon {
+        Daemon::launch_by(facron(place.user), place, arguments)
+    }
+
+    /// Starts it where it does not hear of the mounts of other tests, and waits until it says `ready`.
+    pub fn start_alone(place: &Place, rules: &str) -> Daemon {
+        place.file("facron.toml", rules);
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "--propagation", "private", "--", env!("CARGO_BIN_EXE_facron")]);
+        let daemon = Daemon::launch_by(command, place, &[]);
+        daemon.wait_for_log("ready rules=");
+        daemon
+    }
+
+    fn launch_by(mut command: Command, place: &Place, arguments: &[&str]) -> Daemon {
         let log = place.path("log");
         let file = fs::OpenOptions::new().create(true).append(true).open(&log).expect("a log can be made");
-        let mut command = facron(place.user);
         command.arg("run").arg("-c").arg(place.path("facron.toml")).args(arguments);
         command.env("STATE_DIRECTORY", place.path("state")).env("RUNTIME_DIRECTORY", place.path("run"));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(file);

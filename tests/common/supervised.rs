@@ -67,7 +67,25 @@ pub struct End {
 pub struct Supervised {
     pub supervisor: Supervisor,
     pub notices: Vec<SupervisorNotice>,
+    /// Whether the end of the test is that of a daemon that was killed.
+    pub leaves_all_running: bool,
     runs: u64,
+}
+
+impl Drop for Supervised {
+    /// A test leaves nothing behind, even when it fails.
+    fn drop(&mut self) {
+        if self.leaves_all_running {
+            return;
+        }
+        for run in self.supervisor.running().collect::<Vec<_>>() {
+            self.signal(run, StopSignal::Kill);
+        }
+        let end = clock::monotonic() + Duration::from_secs(5);
+        while self.supervisor.running().len() > 0 && clock::monotonic() < end {
+            self.work_until(end);
+        }
+    }
 }
 
 impl Supervised {
@@ -77,7 +95,7 @@ impl Supervised {
 
     pub fn with(options: Options) -> Supervised {
         let supervisor = Supervisor::new(options).expect("a supervisor");
-        Supervised { supervisor, notices: Vec::new(), runs: 0 }
+        Supervised { supervisor, notices: Vec::new(), leaves_all_running: false, runs: 0 }
     }
 
     /// Starts a run of a rule for one path.

@@ -62,7 +62,7 @@ pub fn play() {
     loop {
         let now = clock::monotonic();
         let span = warden.guard.next_deadline().map_or(Duration::from_secs(600), |next| next.since(now));
-        let ready = warden.poller.wait(span).expect("it can be waited");
+        let ready = warden.poller.wait_for(span).expect("it can be waited");
         let now = clock::monotonic();
         for source in ready {
             match source.token {

@@ -71,6 +71,11 @@ const MORE: &[(&str, &[&str], &str)] = &[
     ("F111", &["I021", "I050", "I052"], "the second line is refused for what it lacks"),
 ];
 
+/// Lines that are not what the corpus proposes.
+pub fn departures() -> impl Iterator<Item = &'static str> {
+    MORE.iter().map(|(id, ..)| *id).chain(MISREAD.iter().map(|(id, _)| *id))
+}
+
 fn outcome(import: &Import) -> Outcome {
     let fates = corpus::fates(import);
     match () {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
 
+use facron::diagnostic::{Diagnostic, Severity, SourceText};
 use facron::event::EventMask;
 use facron::import::{self, Dialect, Fate, Import, Options, Owner, Place, PlaceKind, Surroundings, Table};
 
@@ -83,7 +84,14 @@ impl Surroundings for Recorded {
     fn place(&self, path: &Path) -> Place {
         let kind = match path.to_str() {
             Some(
-                "/" | "/srv" | "/srv/d" | "/etc" | "/var/log" | "/mnt/torrents/completed" | "/home/u1/Music",
+                "/"
+                | "/srv"
+                | "/srv/d"
+                | "/srv/in"
+                | "/etc"
+                | "/var/log"
+                | "/mnt/torrents/completed"
+                | "/home/u1/Music",
             ) => PlaceKind::Directory,
             Some("/var/spool/asterisk/incron") => {
                 return Place { kind: PlaceKind::Directory, is_world_writable: true, ..Place::default() };
@@ -113,8 +121,14 @@ pub fn import(bytes: &[u8], dialect: Dialect, owner: Owner) -> Import {
     import::import(&[table], &Options::default(), &Recorded)
 }
 
-/// The rules of an import, as TOML tables by their order.
+/// The rules of an import, as TOML tables by their order. facron itself takes them without an error.
 pub fn rules(import: &Import) -> Vec<toml::Table> {
+    let source = SourceText { name: "rules.toml".into(), text: import.toml.as_str().into() };
+    let parsed = facron::config::parse(&[source]);
+    let is_error = |finding: &&Diagnostic| finding.severity == Severity::Error;
+    if let Some(error) = parsed.findings.iter().find(is_error) {
+        panic!("{}: {}\n{}", error.code, error.message, import.toml);
+    }
     let file: toml::Table = import.toml.parse().unwrap_or_else(|error| panic!("{error}\n{}", import.toml));
     let rules = file.get("rule").map_or(&[][..], |rules| rules.as_array().expect("rules are an array"));
     rules.iter().map(|rule| rule.as_table().expect("a rule is a table").clone()).collect()

@@ -1,7 +1,7 @@
 //! What the corpus of classic facron does not have: its lines in all their variety.
 
 use crate::corpus;
-use facron::import::{Dialect, Import, Owner};
+use facron::import::{Dialect, Import, Options, Owner, Table};
 
 fn import(table: &str) -> Import {
     corpus::import(table.as_bytes(), Dialect::Facron, Owner::System)
@@ -137,13 +137,13 @@ command = ["/bin/echo", "a b"]
 # /srv/f FAN_OPEN,FAN_OPEN_PERM /bin/true
 # Changed (I029): a permission event never fired in classic facron.
 [[rule]]
-name = "srv-f-true"
+name = "f-true-open"
 path = "/srv/f"
 on = "open"
 command = ["/bin/true"]
 
 [[rule]]
-name = "f-true-2"
+name = "f-true-open-perm"
 path = "/srv/f"
 on = "open-perm"
 command = ["/bin/true"]
@@ -164,6 +164,52 @@ fn names_do_not_depend_on_the_lines_below() {
             .map(|rule| rule["name"].as_str().expect("a string").to_owned())
             .collect()
     };
-    assert_eq!(names(3), ["f-true", "srv-f-true", "d-f-true"]);
+    assert_eq!(names(3), ["f-true", "f-true-modify", "d-f-true"]);
     assert_eq!(names(2), names(3)[..2]);
+}
+
+#[test]
+fn rules_of_several_tables_say_where_they_come_from() {
+    let table = |name: &str, text: &str| Table {
+        name: name.into(),
+        bytes: text.into(),
+        dialect: Dialect::Facron,
+        owner: Owner::System,
+    };
+    let line = "/srv/f FAN_OPEN /bin/true\n";
+    let tables = [table("a", line), table("b", &format!("# head\n{line}")), table("-", "# nothing\n")];
+    let import = facron::import::import(&tables, &Options::default(), &corpus::Recorded);
+    let expected = r#"#:schema /usr/share/facron/facron.schema.json
+# Translated by facron import from a (classic facron).
+# Translated by facron import from b (classic facron).
+# Translated by facron import from standard input (classic facron).
+
+[defaults]
+concurrency = "unlimited"
+on-busy = "queue"
+
+# From a (classic facron).
+
+# /srv/f FAN_OPEN /bin/true
+[[rule]]
+name = "f-true"
+path = "/srv/f"
+on = "open"
+command = ["/bin/true"]
+
+# From b (classic facron).
+
+# head
+# /srv/f FAN_OPEN /bin/true
+[[rule]]
+name = "f-true-open"
+path = "/srv/f"
+on = "open"
+command = ["/bin/true"]
+
+# From standard input (classic facron).
+
+# nothing
+"#;
+    assert_eq!(import.toml, expected);
 }

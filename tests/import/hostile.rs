@@ -208,11 +208,20 @@ fn a_shell_is_given_every_name_as_it_is() {
 }
 
 #[test]
-fn a_table_of_a_mebibyte_is_answered() {
+fn a_large_table_is_answered() {
     let line = "/srv/d FAN_CLOSE|FAN_EVENT_ON_CHILD /bin/echo $$\n";
-    let bytes = line.repeat(1024 * 1024 / line.len()).into_bytes();
+    let bytes = line.repeat(256 * 1024 / line.len()).into_bytes();
     let import = corpus::import(&bytes, Dialect::Facron, Owner::System);
     assert_eq!(import.lines.len(), bytes.len() / line.len());
-    let one_line = [b"/srv/f FAN_OPEN".repeat(70_000), b" /bin/true".to_vec()].concat();
-    assert_eq!(corpus::codes(&corpus::import(&one_line, Dialect::Facron, Owner::System)), ["I008", "I021"]);
+    assert_eq!(
+        import.findings.last().map(|finding| finding.code),
+        Some("I009"),
+        "one rule file cannot hold it"
+    );
+    for dialect in [Dialect::Facron, Dialect::Incron] {
+        let one_line = b"/srv/f FAN_OPEN ".repeat(65_535);
+        assert_eq!(corpus::codes(&corpus::import(&one_line, dialect, Owner::System)), ["I008"]);
+        let words = [&b"/srv/f FAN_OPEN /bin/x"[..], &b" 'a'{$$".repeat(9000)].concat();
+        corpus::rules(&corpus::import(&words, dialect, Owner::System));
+    }
 }

@@ -69,11 +69,11 @@ fn every_finding_names_its_file_and_line() {
     let directory = tempfile::tempdir().expect("a directory");
     let table = directory.path().join("facron.conf");
     fs::write(&table, format!("{GOOD}{BAD}{CHANGED}")).expect("written");
-    let output = import(&[utf8(&table)], "");
+    let output = import(&["--format", "short", utf8(&table)], "");
     let stderr = text(&output.stderr);
     let table = utf8(&table);
-    assert!(stderr.contains(&format!("{table}:2: error[I021]: unknown event `FAN_NOTHING`\n")), "{stderr}");
-    assert!(stderr.contains(&format!("{table}:3: warning[I024]: ")), "{stderr}");
+    assert!(stderr.contains(&format!("{table}:2:9: error[I021]: unknown event `FAN_NOTHING`\n")), "{stderr}");
+    assert!(stderr.contains(&format!("{table}:3:9: warning[I024]: ")), "{stderr}");
     assert!(
         stderr.contains("1 translated, 1 changed (I024 set of events), 1 refused (I021 unknown event)\n"),
         "{stderr}"
@@ -168,13 +168,13 @@ fn a_folder_of_incron_is_its_tables_without_leftovers() {
         .expect("written");
     }
     std::os::unix::fs::symlink("a", folder.join("link")).expect("made");
-    let output = import(&["--from", "incron", utf8(&folder)], "");
+    let output = import(&["--from", "incron", "--format", "short", utf8(&folder)], "");
     let rules: toml::Table = text(&output.stdout).parse().expect("TOML");
     let paths: Vec<&str> =
         rules["rule"].as_array().expect("rules").iter().filter_map(|rule| rule["path"].as_str()).collect();
     assert_eq!(paths, ["/srv/a", "/srv/b"]);
     let stderr = text(&output.stderr);
-    assert_eq!(stderr.matches("note[I110]: passed over").count(), 6, "{stderr}");
+    assert_eq!(stderr.matches("passed over ").count(), 6, "{stderr}");
     assert_eq!(output.status.code(), Some(0), "{stderr}");
 }
 
@@ -188,7 +188,7 @@ fn a_table_in_the_spool_directory_is_its_users() {
     }
     let output = import(&["--from", "incron", utf8(&spool)], "");
     let stderr = text(&output.stderr);
-    assert!(stderr.contains("no-such-user-here: warning[I111]: passed over"), "{stderr}");
+    assert!(stderr.contains("no-such-user-here: there is no user of this name"), "{stderr}");
     assert_eq!(output.status.code(), Some(1), "{stderr}");
     let rules: toml::Table = text(&output.stdout).parse().expect("TOML");
     assert_eq!(rules["rule"][0]["user"].as_str(), Some("daemon"));
@@ -201,7 +201,7 @@ fn a_table_in_the_spool_directory_is_its_users() {
 
 #[test]
 fn a_reader_that_went_away_is_no_mistake() {
-    let long = GOOD.repeat(10_000);
+    let long = GOOD.repeat(2_000);
     let directory = tempfile::tempdir().expect("a directory");
     let table = directory.path().join("table");
     fs::write(&table, long).expect("written");

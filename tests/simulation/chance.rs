@@ -84,7 +84,7 @@ fn rule(prng: &mut Prng, name: &str) -> Rule {
     rule.ending.retries = if prng.chance(35) { 1 + prng.below(3) as u32 } else { 0 };
     rule.ending.retry_delay = millis(1 + prng.below(20));
     rule.ending.retry_max_delay = millis(10 + prng.below(40));
-    rule.ending.on_failure = prng.chance(30).then(|| Command::Shell("true".into()));
+    rule.ending.on_failure = prng.chance(30).then(|| Command::Shell("true".into()).into());
     rule
 }
 

@@ -23,7 +23,7 @@ fn tell(seed: u64, make: Make) -> String {
 }
 
 #[expect(clippy::disallowed_methods, reason = "a test is told how much to do by the environment")]
-fn number(variable: &str) -> Option<u64> {
+pub fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
 }
 
@@ -67,6 +67,24 @@ fn live_some(seeds: impl Iterator<Item = u64>) -> (Sometimes, u64) {
         }
     }
     (sometimes, inputs)
+}
+
+#[test]
+fn an_event_that_comes_late_is_the_same_as_a_tick_and_then_the_event() {
+    for seed in 0..1000 {
+        let apart = live(seed, &engine).map(|told| told.trace).ok();
+        let mut world = World::new(seed, &engine, false).without_ticks();
+        let together = world.live().map(|()| world.told().trace).ok();
+        assert_eq!(apart, together, "FACRON_SEED={seed}");
+    }
+}
+
+#[test]
+fn at_the_end_of_time_nothing_overflows() {
+    for seed in 0..500 {
+        let mut world = World::at_the_end_of_time(seed, &engine);
+        assert!(world.go_on(300).is_ok(), "nobody judges");
+    }
 }
 
 #[test]

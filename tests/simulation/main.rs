@@ -7,7 +7,11 @@
 mod rules;
 
 mod chance;
+mod exhaustive;
+mod hunt;
 mod lives;
+mod mutant;
+mod mutations;
 mod oracle;
 mod prng;
 mod sometimes;

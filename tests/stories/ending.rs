@@ -272,19 +272,18 @@ fn causes_survive_the_merging_of_events() {
 fn a_loop_without_known_causes_is_slowed_down_and_never_dropped() {
     let mut script = String::from("0 event r a pid=0\n");
     let mut expected = String::from("0 spawn 1 r a\n");
-    for run in 1..=10 {
+    for run in 1..=1000 {
         let end = run * 10;
         script += &format!("{} event r a pid=0\n{end} exit {run} 0\n", end - 1);
-        if run == 10 {
+        if run == 1000 {
             expected += &format!("{} loop r\n", end - 1);
         }
         expected += &format!("{end} end {run} exit:0\n");
-        if run < 10 {
+        if run < 1000 {
             expected += &format!("{end} spawn {} r a\n", run + 1);
         }
     }
-    script += "1100 exit 11 0\n1150 event r a pid=0\n3160 exit 12 0\n3300 event r a pid=0\n";
-    expected +=
-        "1099 spawn 11 r a\n1100 end 11 exit:0\n3150 spawn 12 r a\n3160 end 12 exit:0\n3300 spawn 13 r a";
+    script += "11000 exit 1001 0\n11050 event r a pid=0\n13060 exit 1002 0\n13200 event r a pid=0\n";
+    expected += "10999 spawn 1001 r a\n11000 end 1001 exit:0\n13050 spawn 1002 r a\n13060 end 1002 exit:0\n13200 spawn 1003 r a";
     check(&["r"], &script, &expected);
 }

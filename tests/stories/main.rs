@@ -7,4 +7,5 @@ mod script;
 
 mod ending;
 mod gathering;
+mod limits;
 mod scheduling;

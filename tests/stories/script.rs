@@ -230,7 +230,7 @@ fn told_event(event: &Event) -> String {
     format!("{}{mask}{old_path}", event.path.display())
 }
 
-fn event(path: &str, mask: EventMask) -> Event {
+pub fn event(path: &str, mask: EventMask) -> Event {
     Event {
         mask,
         path: PathBuf::from(path),

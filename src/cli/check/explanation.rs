@@ -3,6 +3,7 @@
 use crate::codes::Code;
 use crate::config::keys::{KEYS, Key, Kind, Preset, Section};
 use crate::diagnostic::Severity;
+use crate::import;
 
 /// Characters of a line.
 const WIDTH: usize = 80;
@@ -10,19 +11,23 @@ const WIDTH: usize = 80;
 /// The explanation of a code, or of every key of a name; none: there is neither.
 pub fn explanation(word: &str) -> Option<String> {
     if let Some(code) = Code::from_name(word) {
-        return Some(of_code(code));
+        return Some(of_code(code.name, code.severity, code.title, &[code.explanation]));
+    }
+    if let Some(code) = import::Code::from_name(word) {
+        return Some(of_code(code.name, code.severity, code.title, &[code.did, code.now]));
     }
     let keys: Vec<String> = KEYS.iter().filter(|key| key.name == word).map(of_key).collect();
     (!keys.is_empty()).then(|| keys.join("\n"))
 }
 
-fn of_code(code: &Code) -> String {
-    let severity = match code.severity {
+fn of_code(name: &str, severity: Severity, title: &str, explanation: &[&str]) -> String {
+    let severity = match severity {
         Severity::Note => "note",
         Severity::Warning => "warning",
         Severity::Error => "error",
     };
-    format!("{} ({severity}): {}\n\n{}\n", code.name, code.title, wrapped(code.explanation))
+    let paragraphs: Vec<String> = explanation.iter().map(|text| wrapped(text)).collect();
+    format!("{name} ({severity}): {title}\n\n{}\n", paragraphs.join("\n\n"))
 }
 
 fn of_key(key: &Key) -> String {
@@ -72,6 +77,9 @@ mod tests {
     #[test]
     fn every_code_and_every_key_is_explained() {
         for code in CODES {
+            assert!(explanation(code.name).is_some_and(|text| text.contains(code.title)), "{}", code.name);
+        }
+        for code in import::CODES {
             assert!(explanation(code.name).is_some_and(|text| text.contains(code.title)), "{}", code.name);
         }
         for key in KEYS {

@@ -7,7 +7,8 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use super::{Args, say};
+use super::Args;
+use crate::diagnostic::Diagnostic;
 use crate::escape;
 use crate::glob::Glob;
 use crate::import::codes::{Code, LEFTOVER_FILE, NOBODY};
@@ -45,8 +46,8 @@ pub struct Tables {
     pub tables: Vec<Table>,
     /// Permission bits for the rule file: who may not read a table may not read its rules.
     pub mode: u32,
-    /// Whether a table was passed over that incron would have read.
-    pub has_lost: bool,
+    /// Files that were passed over.
+    pub findings: Vec<Diagnostic>,
 }
 
 /// Reads every table that is meant.
@@ -65,7 +66,7 @@ pub fn read(args: &Args) -> Result<Tables, String> {
             return Err(format!("there is no user {}", escape::text(user.as_bytes())));
         }
     }
-    let mut tables = Tables { tables: Vec::new(), mode: 0o644, has_lost: false };
+    let mut tables = Tables { tables: Vec::new(), mode: 0o644, findings: Vec::new() };
     match (args.files.as_slice(), dialect) {
         ([], Dialect::Facron) => tables.open(args, Path::new(FACRON_CONF))?,
         ([], Dialect::Incron) => tables.open_defaults(args)?,
@@ -112,7 +113,7 @@ impl Tables {
         paths.sort();
         for path in paths {
             match is_leftover(&path) {
-                true => pass_over(&path, "note", &LEFTOVER_FILE, "a leftover is no table"),
+                true => self.pass_over(&path, &LEFTOVER_FILE, "a leftover is no table"),
                 false => self.open(args, &path)?,
             }
         }
@@ -124,8 +125,7 @@ impl Tables {
         if let Owner::User(user) = &owner
             && !is_user(user)
         {
-            pass_over(path, "warning", &NOBODY, "there is no user of this name");
-            self.has_lost = true;
+            self.pass_over(path, &NOBODY, "there is no user of this name");
             return Ok(());
         }
         let name = escape::path(path);
@@ -135,6 +135,12 @@ impl Tables {
         let bytes = read_all(&mut file, &name)?;
         self.push(args, path.into(), bytes, owner);
         Ok(())
+    }
+
+    fn pass_over(&mut self, path: &Path, code: &Code, why: &str) {
+        let message = format!("passed over {}: {why}", escape::path(path));
+        let finding = Diagnostic::new(code.severity, code.name, 0, 0..0, message);
+        self.findings.push(Diagnostic { source: None, ..finding });
     }
 
     fn push(&mut self, args: &Args, name: OsString, bytes: Vec<u8>, owner: Owner) {
@@ -163,10 +169,6 @@ fn is_leftover(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().as_bytes();
     let is_matched = |text: &str| Glob::parse(text).is_ok_and(|glob| glob.matches(name, false));
     LEFTOVERS.iter().any(|text| is_matched(text))
-}
-
-fn pass_over(path: &Path, severity: &str, code: &Code, why: &str) {
-    say(&format!("{}: {severity}[{}]: passed over: {why}\n", escape::path(path), code.code));
 }
 
 fn read_all(input: &mut dyn Read, name: &str) -> Result<Vec<u8>, String> {

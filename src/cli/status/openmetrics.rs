@@ -14,8 +14,14 @@ const FAMILIES: [Family; 4] = [
     ("facron_rule_running", "gauge", "Runs alive.", |rule| rule.running),
 ];
 
-const STATES: [RuleState; 5] =
-    [RuleState::Armed, RuleState::Degraded, RuleState::Paused, RuleState::OverLimit, RuleState::Disabled];
+const STATES: [RuleState; 6] = [
+    RuleState::Arming,
+    RuleState::Armed,
+    RuleState::Degraded,
+    RuleState::Paused,
+    RuleState::OverLimit,
+    RuleState::Disabled,
+];
 
 /// The whole text, with the end that tells a reader that it is whole.
 pub(super) fn openmetrics(status: &Status) -> String {

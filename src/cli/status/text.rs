@@ -158,7 +158,8 @@ fn one(rule: &RuleStatus, now: SystemTime) -> String {
     rule.path.iter().for_each(|path| field("path", path));
     field("watched by", rule.watched_by.as_deref().unwrap_or(NONE));
     field("contained by", rule.contained_by.as_deref().unwrap_or(NONE));
-    field("matched", &format!("{} events, {} answered by a run", rule.matched, rule.covered));
+    let events = if rule.matched == 1 { "event" } else { "events" };
+    field("matched", &format!("{} {events}, {} answered by a run", rule.matched, rule.covered));
     field("now", &format!("{} waiting, {} running", rule.waiting, rule.running));
     field("runs", &format!("{} ok, {} failed", rule.runs.ok, rule.runs.failed));
     let dropped = rule.dropped.iter().filter(|(_, count)| **count > 0);
@@ -194,7 +195,7 @@ fn colour(state: RuleState) -> &'static str {
     match state {
         RuleState::Armed => "\x1b[32m",
         RuleState::Degraded | RuleState::OverLimit => "\x1b[1;31m",
-        RuleState::Paused => "\x1b[33m",
+        RuleState::Paused | RuleState::Arming => "\x1b[33m",
         RuleState::Disabled => "\x1b[2m",
     }
 }

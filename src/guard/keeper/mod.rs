@@ -140,7 +140,7 @@ impl Keeper {
             self.tell()?;
             let now = clock::monotonic();
             let until = self.desk.next_deadline().map_or(self.next_beat, |next| next.min(self.next_beat));
-            let ready = self.poller.wait(until.since(now))?;
+            let ready = self.poller.wait_for(until.since(now))?;
             let now = clock::monotonic();
             if now >= self.next_beat {
                 self.beat(now)?;

@@ -179,8 +179,7 @@ fn meant(line: &Line<'_>, group: &Group, findings: &mut Findings) -> Vec<EventMa
     let joined = group.events.without(ALONE).without(set);
     if !group.sets.is_empty() {
         let message = format!("a set asks for {} in one event, which never comes", group.sets);
-        let help = "any of them fires the rule".to_owned();
-        findings.push(&codes::EVENT_SET, range(), message, Some(help));
+        findings.push(&codes::EVENT_SET, range(), message, None);
     }
     let mut meant: Vec<EventMask> = if joined.is_empty() {
         set.singles().collect()

@@ -1,16 +1,17 @@
 //! The command of a line of an incrontab as a rule runs it: arguments where no shell is needed, else shell text
 //! that reads names from `"$1"`.
 
+use crate::config::shell;
 use crate::import::codes;
 use crate::import::draft::Run;
 use crate::import::findings::Findings;
 use crate::import::program;
 use crate::import::table::{Line, Owner, shown};
-use crate::template::{CLASSIC_TOKENS, PLACEHOLDERS};
+use crate::template::CLASSIC_TOKENS;
 
 use super::Context;
 use super::mask;
-use super::shell::{Quoting, Reading, Word};
+use super::shell::{Mark, Quoting, Reading, Word};
 use super::text::{Text, Unit, Wildcard};
 use super::words::Entry;
 
@@ -104,14 +105,23 @@ fn as_arguments(reading: &Reading, subject: Subject) -> Option<Vec<String>> {
     if reading.needs_shell || words.is_empty() {
         return None;
     }
-    let arguments: Vec<String> = words.iter().map(|word| argument(word, subject)).collect();
-    // What looks like a token of classic facron would be replaced.
-    let is_token = |argument: &String| CLASSIC_TOKENS.iter().any(|(name, ..)| name == argument);
-    (!arguments.iter().any(is_token)).then_some(arguments)
+    // What looks like a token of classic facron would be replaced, and `command` has no escape for it.
+    let is_token = |text: &str| CLASSIC_TOKENS.iter().any(|(name, ..)| *name == text);
+    let is_literal_token = |word: &Word| !word.has_wildcard() && is_token(&word.literal());
+    let arguments = || words.iter().map(|word| argument(word, subject)).collect();
+    (!words.iter().any(is_literal_token)).then(arguments)
 }
 
 /// A word as an argument of a rule: placeholders for wildcards, braces doubled.
 fn argument(word: &Word, subject: Subject) -> String {
+    match (word.marks.as_slice(), subject) {
+        // As whole arguments, these are the same in facron.
+        ([Mark { unit: Unit::Wildcard(Wildcard::Name), .. }], _) => return "$#".to_owned(),
+        ([Mark { unit: Unit::Wildcard(Wildcard::Watched), .. }], Subject::Entry | Subject::RootEntry) => {
+            return "$@".to_owned();
+        }
+        _ => {}
+    }
     let mut argument = String::new();
     for mark in &word.marks {
         match mark.unit {
@@ -220,7 +230,7 @@ fn as_shell(
         let message = "names are no part of the shell text, which has the path as \"$1\"";
         findings.push(&codes::SHELL_TEXT, range(), message, None);
     }
-    Some(if reading.needs_bash || has_placeholder(&text) {
+    Some(if reading.needs_bash || !shell::placeholders(&text).is_empty() {
         let shell = if reading.needs_bash { "/bin/bash" } else { "/bin/sh" };
         let escaped = text.replace('{', "{{").replace('}', "}}");
         Run::Argv(vec![shell.to_owned(), "-c".to_owned(), escaped, "facron".to_owned(), "{path}".to_owned()])
@@ -256,9 +266,4 @@ fn expansion(wildcard: Wildcard, subject: Subject) -> &'static str {
         (Wildcard::Name, _) => "${1##*/}",
         (Wildcard::Events | Wildcard::Number, _) => "${FACRON_EVENTS}",
     }
-}
-
-/// Whether a text holds `{name}` or its like, which `shell` refuses and has no escape for.
-fn has_placeholder(text: &str) -> bool {
-    PLACEHOLDERS.iter().any(|(name, ..)| text.contains(&format!("{{{name}}}")))
 }

@@ -4,6 +4,7 @@
 
 use std::ops::Range;
 
+use crate::config::shell;
 use crate::import::program;
 
 use super::shell::Word;
@@ -18,7 +19,7 @@ enum Reads {
     Everywhere,
 }
 
-/// Programs to whose text a name must not be added; shells are known to `program::shell_text`.
+/// Programs to whose text a name must not be added; shells are known to `config::shell`.
 const INTERPRETERS: &[(&str, Reads)] = &[
     ("awk", Reads::FirstWord),
     ("gawk", Reads::FirstWord),
@@ -83,7 +84,7 @@ pub fn reads_commands(words: &[Word]) -> bool {
     programs(&texts).into_iter().any(|start| {
         let base = program::base(texts[start]);
         let has_script = texts[start + 1..].iter().any(|text| !text.starts_with('-'));
-        COMMAND_READERS.contains(&base) || (program::SHELLS.contains(&base) && !has_script)
+        COMMAND_READERS.contains(&base) || (shell::is_shell(base) && !has_script)
     })
 }
 

@@ -192,6 +192,8 @@ impl Reader<'_, '_> {
         let said = shown(name.as_bytes());
         let help = if name.get(..4).is_some_and(|prefix| prefix.eq_ignore_ascii_case("FAN_")) {
             Some("translate facron.conf with --from facron".to_owned())
+        } else if name.contains('|') {
+            Some("write commas between the events".to_owned())
         } else if name.contains('=') {
             Some(
                 "incron knew recursive=false, dotdirs=true and loopable=true, in exactly these words"

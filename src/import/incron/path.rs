@@ -1,5 +1,6 @@
 //! The path of a line of an incrontab: what is watched, and which names of it.
 
+use crate::glob::Glob;
 use crate::import::codes;
 use crate::import::findings::Findings;
 use crate::import::path::clean;
@@ -75,6 +76,12 @@ pub fn parse(
     };
     let message = format!("the path `{said}` becomes `{}` and a pattern", shown(watched.path.as_bytes()));
     findings.push(&codes::PATTERN, range(), message, None);
+    let glob = watched.pattern.as_ref().map_or("", |pattern| &pattern.glob);
+    if let Err(error) = Glob::parse(&format!("{glob}/**")) {
+        let message = format!("the pattern `{}` cannot be a glob: {error}", shown(glob.as_bytes()));
+        findings.push(&codes::BAD_PATTERN, range(), message, None);
+        return None;
+    }
     Some(watched)
 }
 

@@ -1,96 +1,141 @@
 //! The surveyor: a thread that follows paths, sets marks and walks trees, so that the loop never does.
+//!
+//! There is a chief for all that answers, and an annex for each file system that may not (`annex.rs`).
 
+mod annex;
+mod filesystems;
 mod groups;
+mod marks;
+mod pulse;
+mod rescan;
+mod root;
+mod survey;
 mod trail;
 mod walk;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::ffi::OsStrExt;
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::io;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::time::Duration;
 
-use nix::errno::Errno;
+use nix::fcntl::OFlag;
 
-use self::groups::Groups;
-use self::trail::{End, Scout, Trail};
-use self::walk::{Report, Walk};
+use self::annex::{Annex, LOOK_INTERVAL};
+use self::filesystems::Filesystems;
+use self::groups::{Groups, Tokens};
+use self::pulse::Pulse;
+use self::rescan::Rescan;
+use self::root::Root;
+use self::trail::Place;
+use self::walk::{Purpose, Report, Walk};
+use super::inbox::{Entered, Inbox, Left, Look, Orders, RescanOrder, RootOrder};
 use super::traffic::{
-    Audience, By, Entered, Found, FoundEntry, Inbox, Known, KnownPlace, Message, Orders, Outbox, Over,
-    RootOrder, RootState, Token,
+    Audience, By, Change, Found, FoundEntry, MAIN, Message, Outbox, Over, SurveyorId, Token,
 };
 use crate::event::Origin;
-use crate::matcher::{self, Index, RootId};
-use crate::plan;
-use crate::sys::fanotify::{Group, Subject};
+use crate::matcher::{Index, RootId};
+use crate::moment::Moment;
+use crate::rule::Identity;
+use crate::sys::fanotify::Group;
 use crate::sys::mounts::{MountTable, Mountinfo};
-use crate::sys::place;
-use crate::sys::wakeup;
-
-/// Roots that are surveyed together: as many descriptors as they pass directories are open at once.
-const BATCH_LEN: usize = 32;
-/// How often a way that changes while it is followed is followed again before it has to wait its turn.
-const TRIES_MAX: u32 = 8;
+use crate::sys::place::Kind;
+use crate::sys::{clock, handle, place, users, wakeup};
 
 /// The thread's state.
 #[derive(Debug)]
 pub struct Surveyor {
+    id: SurveyorId,
     inbox: Arc<Inbox>,
     outbox: Outbox,
+    pulse: Arc<Pulse>,
     groups: Groups,
+    tokens: Tokens,
+    filesystems: Filesystems,
     mountinfo: Mountinfo,
-    mounts: MountTable,
+    mounts: Arc<MountTable>,
+    /// The mounts that are watched through, each with where it is.
+    seen_through: BTreeMap<u64, PathBuf>,
     index: Index,
     roots: BTreeMap<RootId, Root>,
     dirty: BTreeSet<RootId>,
     walks: VecDeque<Walk>,
+    rescans: VecDeque<RescanOrder>,
+    rescan: Option<Rescan>,
+    /// When roots that could not be watched are tried again, and how long it was until then.
+    retries: BTreeMap<RootId, (Moment, Duration)>,
     /// The number of the rule set that is being armed, and its roots that are not.
     settling: Option<(u64, BTreeSet<RootId>)>,
     /// The number of the last order for a walk, and of the last that was told to be carried out.
     asked: u64,
     walked: u64,
-}
-
-/// A root as it stands.
-#[derive(Debug)]
-struct Root {
-    order: RootOrder,
-    /// What was at its end when it was last surveyed; none: never.
-    end: Option<Standing>,
-    tries: u32,
-}
-
-/// What was at the end of a root, without the descriptors.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Standing {
-    Missing,
-    File { parent: PathBuf, name: std::ffi::OsString },
-    Directory { path: PathBuf, key: crate::sys::handle::ObjectKey },
-    Degraded,
+    /// Of an annex: where its file system is mounted, and who it works for.
+    realm: Option<PathBuf>,
+    chief: Option<Arc<Inbox>>,
+    annexes: BTreeMap<PathBuf, Annex>,
+    last_annex: SurveyorId,
 }
 
 impl Surveyor {
-    /// A surveyor that watches nothing yet.
+    /// A chief that watches nothing yet.
     ///
     /// # Errors
     /// /proc is not mounted.
-    pub fn new(inbox: Arc<Inbox>, outbox: Outbox, main: Arc<Group>) -> std::io::Result<Surveyor> {
+    pub fn new(inbox: Arc<Inbox>, outbox: Outbox, main: Arc<Group>) -> io::Result<Surveyor> {
         let mut mountinfo = Mountinfo::open()?;
-        let mounts = mountinfo.read()?;
+        let mounts = Arc::new(mountinfo.read()?);
+        let tokens = Arc::new(AtomicU32::new(MAIN.0 + 1));
         Ok(Surveyor {
+            id: SurveyorId(0),
             inbox,
             outbox,
-            groups: Groups::new(main),
+            pulse: Arc::default(),
+            groups: Groups::new((MAIN, main), Arc::clone(&tokens)),
+            tokens,
+            filesystems: Filesystems::default(),
             mountinfo,
             mounts,
+            seen_through: BTreeMap::new(),
             index: Index::default(),
             roots: BTreeMap::new(),
             dirty: BTreeSet::new(),
             walks: VecDeque::new(),
+            rescans: VecDeque::new(),
+            rescan: None,
+            retries: BTreeMap::new(),
             settling: None,
             asked: 0,
             walked: 0,
+            realm: None,
+            chief: None,
+            annexes: BTreeMap::new(),
+            last_annex: SurveyorId(0),
         })
+    }
+
+    /// An annex of this one, with its group.
+    fn branch(
+        &self,
+        id: SurveyorId,
+        inbox: &Arc<Inbox>,
+        pulse: &Arc<Pulse>,
+        realm: &Path,
+    ) -> io::Result<(Surveyor, Token, Arc<Group>)> {
+        let group = Arc::new(Group::new()?);
+        let token = groups::next(&self.tokens);
+        let main = (token, Arc::clone(&group));
+        let surveyor = Surveyor {
+            id,
+            pulse: Arc::clone(pulse),
+            groups: Groups::new(main, Arc::clone(&self.tokens)),
+            tokens: Arc::clone(&self.tokens),
+            realm: Some(realm.to_owned()),
+            chief: Some(Arc::clone(&self.inbox)),
+            ..Surveyor::new(Arc::clone(inbox), self.outbox.clone(), Arc::clone(&group))?
+        };
+        Ok((surveyor, token, group))
     }
 
     /// Carries out orders until the monitor is gone.
@@ -101,225 +146,266 @@ impl Surveyor {
 
     /// One round; says whether it was the last.
     fn turn(&mut self) -> Result<bool, Over> {
-        let timeout = if self.is_idle() { None } else { Some(std::time::Duration::ZERO) };
-        let (_, is_remounted) =
-            wakeup::wait(self.inbox.wakeup(), self.mountinfo.as_fd(), timeout).unwrap_or((true, false));
+        let is_one_at_work = self.look_after_annexes()?;
+        if !self.has_work() && !is_one_at_work && self.walked != self.asked {
+            self.walked = self.asked;
+            self.outbox.tell(Message::Walked(self.walked))?;
+        }
+        let timeout = self.timeout(is_one_at_work);
+        if timeout != Some(Duration::ZERO) {
+            self.pulse.rest();
+        }
+        // An error here would be for ever: then we look for orders again and again, but not without a pause.
+        let (_, is_remounted) = wakeup::wait(self.inbox.wakeup(), self.mountinfo.as_fd(), timeout)
+            .unwrap_or_else(|_| {
+                std::thread::sleep(LOOK_INTERVAL);
+                (true, false)
+            });
+        self.pulse.beat();
         if is_remounted {
-            self.remount();
+            self.remount()?;
         }
         let orders = self.inbox.take();
         if orders.is_over {
             return Ok(true);
         }
         self.accept(orders)?;
+        self.retry();
         self.survey_batch()?;
+        self.rescan_on()?;
         if let Some(mut walk) = self.walks.pop_front() {
-            if self.walk_on(&mut walk)? {
-                self.arrive(&walk)?;
-            } else {
-                self.walks.push_front(walk);
+            match self.walk_on(&mut walk)? {
+                true => self.walked(&walk.purpose)?,
+                false => self.walks.push_front(walk),
             }
         }
         self.settle()?;
-        if self.is_idle() && self.walked != self.asked {
-            self.walked = self.asked;
-            self.outbox.tell(Message::Walked(self.walked))?;
-        }
         Ok(false)
     }
 
-    fn is_idle(&self) -> bool {
-        self.dirty.is_empty() && self.walks.is_empty()
+    fn has_work(&self) -> bool {
+        !self.dirty.is_empty() || !self.walks.is_empty() || self.has_rescan_to_do()
     }
 
-    fn accept(&mut self, orders: Orders) -> Result<(), Over> {
+    fn timeout(&self, is_one_at_work: bool) -> Option<Duration> {
+        if self.has_work() {
+            return Some(Duration::ZERO);
+        }
+        let retry = self.retries.values().map(|(due, _)| due.since(clock::monotonic())).min();
+        let look = is_one_at_work.then_some(LOOK_INTERVAL);
+        [retry, look].into_iter().flatten().min()
+    }
+
+    fn accept(&mut self, mut orders: Orders) -> Result<(), Over> {
         self.asked = self.asked.max(orders.walks);
-        if let Some((number, roots)) = orders.roots {
+        if let Some((number, roots)) = orders.roots.take() {
             self.replace_roots(number, roots)?;
         }
-        let known = |root: &RootId| self.roots.contains_key(root);
-        self.dirty.extend(orders.survey.into_iter().filter(known));
-        for entered in orders.entered {
-            self.enter(entered);
+        self.forward(&mut orders);
+        orders.take.into_iter().for_each(|order| self.take_root(order));
+        orders.grafts.into_iter().for_each(|graft| self.take_graft(graft));
+        for id in orders.drop {
+            self.drop_root(id)?;
+        }
+        let is_known = |id: &RootId| self.roots.contains_key(id);
+        self.dirty.extend(orders.survey.into_iter().filter(is_known));
+        orders.entered.into_iter().for_each(|entered| self.enter(entered));
+        orders.left.into_iter().for_each(|left| self.leave(&left));
+        for look in orders.looks {
+            self.look(look)?;
+        }
+        for order in orders.rescans {
+            // A rescan marks what it walks through.
+            let is_of = |id: &RootId| {
+                let root = self.roots.get(id);
+                root.is_some_and(|root| root.order.rules.iter().any(|rule| rule.name == order.rule))
+            };
+            orders.repair.retain(|id| !is_of(id));
+            self.rescans.push_back(order);
+        }
+        orders.repair.into_iter().for_each(|id| self.repair(id));
+        for (point, number) in orders.rescanned {
+            self.rescan_answered(&point, Some(number));
+        }
+        if let Some((_, waiting)) = &mut self.settling {
+            waiting.retain(|id| !orders.stated.contains(id));
         }
         Ok(())
     }
 
     fn replace_roots(&mut self, number: u64, orders: Vec<RootOrder>) -> Result<(), Over> {
+        self.find_users(&orders)?;
         let wanted: BTreeSet<RootId> = orders.iter().map(|order| order.id).collect();
         let gone: Vec<RootId> = self.roots.keys().copied().filter(|id| !wanted.contains(id)).collect();
-        for order in orders {
-            match self.roots.get_mut(&order.id) {
-                Some(root) => root.order = order,
-                None => drop(self.roots.insert(order.id, Root { order, end: None, tries: 0 })),
-            }
-        }
-        let mut touched = BTreeSet::new();
+        orders.into_iter().for_each(|order| self.take_root(order));
         for id in gone {
-            self.roots.remove(&id);
-            let old = self.index.attach(id, Vec::new());
-            touched.extend(old.into_iter().map(|attachment| attachment.directory));
-            self.outbox.tell(Message::Chart(id, Vec::new()))?;
+            self.drop_root(id)?;
         }
-        self.trim(&touched);
-        self.dirty.extend(&wanted);
         self.settling = Some((number, wanted));
         Ok(())
     }
 
-    fn remount(&mut self) {
-        if let Ok(mounts) = self.mountinfo.read() {
-            self.mounts = mounts;
-            self.dirty.extend(self.roots.keys());
+    /// Finds the ids of the users that rules name.
+    fn find_users(&self, orders: &[RootOrder]) -> Result<(), Over> {
+        let filters = orders.iter().flat_map(|order| &order.rules).map(|rule| &rule.watch.by);
+        let named = filters.flat_map(|by| by.user.iter().chain(by.not_user.iter()));
+        let names: BTreeSet<&str> = named
+            .filter_map(|user| match user {
+                Identity::Name(name) => Some(name.as_str()),
+                Identity::Id(_) => None,
+            })
+            .collect();
+        let found = names.into_iter().filter_map(|name| {
+            let account = users::Account::by_name(name).ok()??;
+            Some((name.to_owned(), account.uid))
+        });
+        let users: HashMap<String, u32> = found.collect();
+        if users.is_empty() { Ok(()) } else { self.outbox.tell(Message::Users(users)) }
+    }
+
+    /// Something was mounted or unmounted: the ways that lead there, or past there, are followed again.
+    fn remount(&mut self) -> Result<(), Over> {
+        let Ok(mounts) = self.mountinfo.read() else { return Ok(()) };
+        let old = std::mem::replace(&mut self.mounts, Arc::new(mounts));
+        let mut points: BTreeSet<PathBuf> = self.mounts.difference(&old).map(Path::to_owned).collect();
+        let gone = self.seen_through.iter().filter(|(id, point)| mount_at(point) != Some(**id));
+        let gone: Vec<(u64, PathBuf)> = gone.map(|(id, point)| (*id, point.clone())).collect();
+        for (id, point) in gone {
+            self.seen_through.remove(&id);
+            self.outbox.tell(Message::MountGone(id))?;
+            for token in self.groups.forget_mount(id) {
+                self.outbox.tell(Message::GroupGone(token))?;
+            }
+            self.forget_filesystems(id)?;
+            points.insert(point);
         }
+        self.close_annexes()?;
+        for root in self.roots.values() {
+            let attachments = self.index.attachments(root.order.id);
+            let is_concerned = points.iter().any(|point| {
+                attachments.iter().any(|attachment| {
+                    attachment.directory.starts_with(point) || point.starts_with(&attachment.directory)
+                })
+            });
+            if is_concerned {
+                self.dirty.insert(root.order.id);
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes that something is watched through a mount.
+    fn note_mount(&mut self, place: &Place) {
+        if !self.seen_through.contains_key(&place.mount) {
+            let mount = self.mounts.of(&place.path);
+            let point = mount.map_or_else(|| place.path.clone(), |mount| mount.point.clone());
+            self.seen_through.insert(place.mount, point);
+        }
+    }
+
+    fn is_foreign(&self, path: &Path) -> bool {
+        self.realm.as_ref().is_some_and(|realm| path.starts_with(realm))
     }
 
     fn enter(&mut self, entered: Entered) {
-        let report = Report { audience: Audience::Everybody, origin: Origin::Event, since: None };
         let base = entered.parent_path.join(&entered.name);
-        self.walks.push_back(Walk::new(base, Some(entered.parent), Some(report), Vec::new()));
+        let is_concerned = self.index.homes(&base).any(|(id, home)| {
+            self.roots.get(&id).is_some_and(|root| {
+                let by = root.part(&base).map(|part| part.by);
+                let is_unseen = by != Some(By::Filesystem) || !entered.is_made;
+                root.enters(home, &base) && is_unseen
+            })
+        });
+        let is_known = self.roots.values().any(|root| root.order.demand.knows_subdirectories)
+            && self.index.homes(&base).any(|(_, home)| home == entered.parent_path);
+        if is_concerned || is_known {
+            let report = Report { audience: Audience::Everybody, origin: Origin::Event, since: None };
+            let walk = Walk::new(base, Purpose::Enter, Some(report)).below(entered.parent.key);
+            self.walks.push_back(walk);
+        }
     }
 
-    /// Follows the paths of some roots, marks what matters on their ways, and follows them again: what changed in
-    /// between, before the marks were there, is seen.
-    fn survey_batch(&mut self) -> Result<(), Over> {
-        let batch: Vec<RootId> = self.dirty.iter().copied().take(BATCH_LEN).collect();
-        if batch.is_empty() {
+    /// Takes the marks from a directory that left a tree, wherever it is now, if that can be found out.
+    fn leave(&mut self, left: &Left) {
+        let door = place::touch_straight(place::ANYWHERE, &left.door);
+        let found = door.and_then(|door| handle::open(door.as_fd(), left.id.key.as_bytes(), OFlag::O_PATH));
+        if let Ok(path) = found.and_then(|fd| handle::path_of(fd.as_fd())) {
+            self.walks.push_back(Walk::new(path, Purpose::Trim, None));
+        }
+    }
+
+    /// Looks at an entry of a foreign file system that came and was not written.
+    fn look(&mut self, look: Look) -> Result<(), Over> {
+        let Ok(status) = place::status_at(place::ANYWHERE, &look.path.join(&look.name)) else {
+            return Ok(());
+        };
+        // A file with one name is being made: its writer's close tells of it.
+        let is_there = match status.kind {
+            Kind::Link | Kind::Special => true,
+            Kind::File => status.links > 1,
+            Kind::Directory => false,
+        };
+        if !is_there {
             return Ok(());
         }
-        let mounts = self.mounts.clone();
-        let mut scout = Scout::new(&mounts);
-        let mut trails = Vec::new();
-        let mut touched = BTreeSet::new();
-        let mut left = BTreeSet::new();
-        for id in &batch {
-            self.dirty.remove(id);
-            let Some(root) = self.roots.get(id) else { continue };
-            let trail = scout.follow(&root.order.written);
-            let old = self.index.attach(*id, trail.attachments.clone());
-            touched.extend(trail.attachments.iter().map(|attachment| attachment.directory.clone()));
-            left.extend(old.into_iter().map(|attachment| attachment.directory));
-            self.outbox.tell(Message::Chart(*id, trail.attachments.clone()))?;
-            trails.push((*id, trail));
-        }
-        self.mark_sites(&mut scout, &touched)?;
-        self.trim(&left);
-        let mut again = Scout::new(&mounts);
-        for (id, trail) in trails {
-            let Some(root) = self.roots.get_mut(&id) else { continue };
-            let check = again.follow(&root.order.written);
-            let is_stable = check.end.is_same(&trail.end) && check.attachments == trail.attachments;
-            root.tries = if is_stable { 0 } else { root.tries + 1 };
-            if is_stable || root.tries > TRIES_MAX {
-                root.tries = 0;
-                self.conclude(id, trail)?;
-            } else {
-                self.dirty.insert(id);
-            }
-        }
-        Ok(())
-    }
-
-    /// Makes directories known and marks them as their sites want it.
-    fn mark_sites(&mut self, scout: &mut Scout<'_>, touched: &BTreeSet<PathBuf>) -> Result<(), Over> {
-        let places: Vec<_> = touched.iter().filter_map(|path| scout.directory(path).ok()).collect();
-        let known = |token: Token, place: &trail::Place| Known {
-            token,
-            key: place.key(),
-            place: KnownPlace::At { path: place.path.clone(), is_foreign: false },
-        };
-        let all = places.iter().map(|place| known(self.groups.of(place.device).0, place)).collect();
-        self.outbox.tell(Message::Known(all))?;
-        for place in places {
-            let mask = self.directory_mask(&place.path);
-            if mask != 0 {
-                let known = |token| known(token, &place);
-                if let Err(errno) = self.mark_directory(place.fd.as_fd(), place.device, mask, known)? {
-                    self.unwatched(&place.path, errno);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// What a root's end means for it.
-    fn conclude(&mut self, id: RootId, trail: Trail) -> Result<(), Over> {
-        let Some(root) = self.roots.get_mut(&id) else { return Ok(()) };
-        let demand = root.order.demand;
-        let standing = Standing::of(&trail.end);
-        let before = root.end.replace(standing.clone());
-        let is_first = before.is_none();
-        let is_new = before.is_some_and(|before| before != standing);
-        let report = (!is_first && is_new).then(|| Report {
-            audience: Audience::Root(id),
-            origin: Origin::Rescan,
-            since: None,
-        });
-        match trail.end {
-            End::Missing => self.state(id, RootState::Armed(By::Waiting)),
-            End::File { parent, name, key } => {
-                if let Some(key) = key.filter(|_| demand.object != 0) {
-                    self.mark_object(id, &parent, Path::new(&name), key, demand.object)?;
-                }
-                if report.is_some() {
-                    self.report_entry(id, &parent, &name, false)?;
-                }
-                self.state(id, RootState::Armed(By::Parent))
-            }
-            End::Directory(place) => {
-                if report.is_some()
-                    && let Some(name) = place.path.file_name()
-                    && let Some(parent) = place.path.parent()
-                    && let Ok(parent) = Scout::new(&self.mounts.clone()).directory(parent)
-                {
-                    self.report_entry(id, &parent, name, true)?;
-                }
-                if demand.tree_choice.is_some() || report.is_some() {
-                    self.walks.push_back(Walk::new(place.path.clone(), None, report, vec![id]));
-                    return Ok(());
-                }
-                self.state(id, RootState::Armed(By::Directory))
-            }
-            End::Foreign(at) => self.degrade(id, format!("{}: not supported", at.display())),
-            End::Refused { at, errno } => self.degrade(id, format!("{}: {}", at.display(), errno.desc())),
-        }
-    }
-
-    fn report_entry(
-        &mut self,
-        id: RootId,
-        parent: &trail::Place,
-        name: &std::ffi::OsStr,
-        is_dir: bool,
-    ) -> Result<(), Over> {
         self.outbox.tell(Message::Found(Found {
-            token: self.groups.of(parent.device).0,
-            key: parent.key(),
-            entries: vec![FoundEntry { name: name.to_owned(), is_dir, is_held: false, key: None }],
-            audience: Audience::Root(id),
-            origin: Origin::Rescan,
+            directory: look.directory,
+            path: look.path,
+            entries: vec![FoundEntry { name: look.name, change: Change::Arrived, key: None }],
+            audience: Audience::Everybody,
+            origin: Origin::Event,
         }))
     }
 
+    /// Follows a root again and walks its tree, without a word: what came unseen is marked.
+    fn repair(&mut self, id: RootId) {
+        let Some(root) = self.roots.get(&id) else { return };
+        self.dirty.insert(id);
+        for part in root.parts.iter().filter(|part| part.by == By::Directories) {
+            self.walks.push_back(Walk::new(part.base.clone(), Purpose::Enter, None));
+        }
+    }
+
+    fn retry(&mut self) {
+        if self.retries.is_empty() {
+            return;
+        }
+        let now = clock::monotonic();
+        let due = self.retries.iter().filter(|(_, (due, _))| *due <= now).map(|(id, _)| *id);
+        let due: Vec<RootId> = due.collect();
+        for id in due {
+            if let Some((at, delay)) = self.retries.get_mut(&id) {
+                *at = now + *delay * 2;
+            }
+            if let Some(root) = self.roots.get_mut(&id) {
+                // Its tree is walked again too: what could not be marked is tried again.
+                root.walked_for.clear();
+                self.dirty.insert(id);
+            }
+        }
+    }
+
     /// A walk is at its end.
-    fn arrive(&mut self, walk: &Walk) -> Result<(), Over> {
-        for id in &walk.arms {
-            let is_tree = self.roots.get(id).is_some_and(|root| root.order.demand.tree_choice.is_some());
-            let by = if is_tree { By::Directories } else { By::Directory };
-            self.state(*id, RootState::Armed(by))?;
+    fn walked(&mut self, purpose: &Purpose) -> Result<(), Over> {
+        match purpose {
+            Purpose::Arm(id, epoch) => {
+                let Some(root) = self.roots.get_mut(id).filter(|root| root.epoch == *epoch) else {
+                    return Ok(());
+                };
+                root.walks_left = root.walks_left.saturating_sub(1);
+                match (root.is_graft, root.trouble.clone()) {
+                    (true, Some(reason)) => self.degrade(*id, reason),
+                    (true, None) => Ok(()),
+                    (false, _) if root.walks_left == 0 => self.armed(*id),
+                    (false, _) => Ok(()),
+                }
+            }
+            Purpose::Rescan => {
+                self.rescan_walked();
+                Ok(())
+            }
+            Purpose::Enter | Purpose::Trim => Ok(()),
         }
-        Ok(())
-    }
-
-    fn state(&mut self, id: RootId, state: RootState) -> Result<(), Over> {
-        if let Some((_, waiting)) = &mut self.settling {
-            waiting.remove(&id);
-        }
-        self.outbox.tell(Message::State(id, state))
-    }
-
-    fn degrade(&mut self, id: RootId, reason: String) -> Result<(), Over> {
-        self.state(id, RootState::Degraded(reason))
     }
 
     fn settle(&mut self) -> Result<(), Over> {
@@ -332,112 +418,9 @@ impl Surveyor {
             Some(_) | None => Ok(()),
         }
     }
-
-    /// Takes bits away that nobody wants any more.
-    fn trim(&mut self, directories: &BTreeSet<PathBuf>) {
-        for path in directories {
-            let Ok(fd) = place::touch_straight(place::ANYWHERE, path) else { continue };
-            let Ok(status) = place::status(fd.as_fd()) else { continue };
-            let surplus = plan::EVERYTHING & !self.directory_mask(path);
-            let (_, group) = self.groups.of(status.device);
-            // Whatever stays is passed over when it is reported.
-            group.remove(Subject::Directory, surplus, fd.as_fd(), Path::new(".")).ok();
-        }
-    }
-
-    /// All that a mark on a directory has to tell.
-    fn directory_mask(&self, path: &Path) -> u64 {
-        let mut mask = 0;
-        if let Some(site) = self.index.site(path) {
-            if site.has_passage() {
-                mask |= plan::PASSAGE;
-            }
-            if site.has_way() {
-                mask |= plan::WAY;
-            }
-            for root in site.owners().filter_map(|id| self.roots.get(&id)) {
-                mask |= match root.end {
-                    Some(Standing::Directory { .. }) => root.order.demand.directory_entry,
-                    Some(Standing::File { .. }) => root.order.demand.entry,
-                    Some(Standing::Missing | Standing::Degraded) | None => {
-                        root.order.demand.entry | root.order.demand.directory_entry
-                    }
-                };
-            }
-            for root in site.home().filter_map(|id| self.roots.get(&id)) {
-                mask |= root.order.demand.directory;
-            }
-        }
-        for (id, home) in self.index.homes(path) {
-            if self.root_enters(id, home, path)
-                && let Some(root) = self.roots.get(&id)
-            {
-                mask |= root.order.demand.tree;
-            }
-        }
-        if !self.groups.has_targets() {
-            mask &= !libc::FAN_RENAME;
-        }
-        mask
-    }
-
-    /// Whether a tree of this root reaches into a directory.
-    fn root_enters(&self, id: RootId, home: &Path, path: &Path) -> bool {
-        let Some(root) = self.roots.get(&id) else { return false };
-        let Ok(below) = path.strip_prefix(home) else { return false };
-        let below = below.as_os_str().as_bytes();
-        root.order.demand.tree_choice.is_some()
-            && root.order.rules.iter().any(|rule| matcher::is_entered(&rule.watch, below))
-    }
-
-    /// Marks a directory in the group of its file system, which it gets if it needs one of its own.
-    fn mark_directory(
-        &mut self,
-        fd: BorrowedFd<'_>,
-        device: u64,
-        mask: u64,
-        known: impl Fn(Token) -> Known,
-    ) -> Result<Result<Token, Errno>, Over> {
-        let (token, group) = self.groups.of(device);
-        let result = group.add(Subject::Directory, mask, fd, Path::new("."));
-        if result != Err(Errno::EXDEV) {
-            return Ok(result.map(|()| token));
-        }
-        let Ok((token, group)) = self.groups.separate(device) else { return Ok(Err(Errno::EMFILE)) };
-        self.outbox.tell(Message::Group(token, Arc::clone(&group)))?;
-        self.outbox.tell(Message::Known(vec![known(token)]))?;
-        Ok(group.add(Subject::Directory, mask, fd, Path::new(".")).map(|()| token))
-    }
-
-    fn mark_object(
-        &mut self,
-        id: RootId,
-        parent: &trail::Place,
-        name: &Path,
-        key: crate::sys::handle::ObjectKey,
-        mask: u64,
-    ) -> Result<(), Over> {
-        let (token, group) = self.groups.of(parent.device);
-        self.outbox.tell(Message::Known(vec![Known { token, key, place: KnownPlace::Object(id) }]))?;
-        // Without it the parent still tells of the entry; only what the object alone knows is missing.
-        group.add(Subject::Entry, mask, parent.fd.as_fd(), name).ok();
-        Ok(())
-    }
-
-    fn unwatched(&mut self, path: &Path, errno: Errno) {
-        log::debug!(path:% = path.display(); "not watched: {}", errno.desc());
-    }
 }
 
-impl Standing {
-    fn of(end: &End) -> Standing {
-        match end {
-            End::Missing => Standing::Missing,
-            End::File { parent, name, .. } => {
-                Standing::File { parent: parent.path.clone(), name: name.clone() }
-            }
-            End::Directory(place) => Standing::Directory { path: place.path.clone(), key: place.key() },
-            End::Foreign(_) | End::Refused { .. } => Standing::Degraded,
-        }
-    }
+/// The mount that is seen at this very path.
+fn mount_at(point: &Path) -> Option<u64> {
+    place::touch_straight(place::ANYWHERE, point).ok().map(|fd| place::mount_id(fd.as_fd()))
 }

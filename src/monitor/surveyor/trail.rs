@@ -9,6 +9,8 @@ use std::rc::Rc;
 use nix::errno::Errno;
 use nix::fcntl::readlinkat;
 
+use super::super::atlas::NodeId;
+use super::super::traffic::Token;
 use crate::matcher::{Attachment, What};
 use crate::sys::handle::{self, Handle, ObjectKey};
 use crate::sys::mounts::{MountTable, Nature};
@@ -66,6 +68,8 @@ pub struct Place {
     pub fsid: [i32; 2],
     /// `st_dev`.
     pub device: u64,
+    /// The mount that it is seen through.
+    pub mount: u64,
 }
 
 /// Follows paths; remembers the directories that it saw, so that many rules below one directory cost little.
@@ -73,7 +77,8 @@ pub struct Place {
 pub struct Scout<'m> {
     mounts: &'m MountTable,
     known: HashMap<PathBuf, Rc<Place>>,
-    foreign: Option<&'m Path>,
+    /// The one mount point that may block and is still to be passed: this surveyor is there for it.
+    realm: Option<&'m Path>,
 }
 
 /// One walk along a path.
@@ -86,8 +91,8 @@ struct Journey<'s, 'm> {
 
 impl<'m> Scout<'m> {
     /// One that has seen nothing yet.
-    pub fn new(mounts: &'m MountTable) -> Scout<'m> {
-        Scout { mounts, known: HashMap::new(), foreign: None }
+    pub fn new(mounts: &'m MountTable, realm: Option<&'m Path>) -> Scout<'m> {
+        Scout { mounts, known: HashMap::new(), realm }
     }
 
     /// Follows a path.
@@ -120,14 +125,14 @@ impl<'m> Scout<'m> {
     fn remember(&mut self, path: PathBuf, fd: OwnedFd, device: u64) -> Result<Rc<Place>, Errno> {
         let handle = handle::of(fd.as_fd(), Path::new("."))?;
         let fsid = place::fsid(fd.as_fd())?;
-        let place = Rc::new(Place { path: path.clone(), fd, handle, fsid, device });
+        let mount = place::mount_id(fd.as_fd());
+        let place = Rc::new(Place { path: path.clone(), fd, handle, fsid, device, mount });
         self.known.insert(path, Rc::clone(&place));
         Ok(place)
     }
 
     fn is_foreign(&self, path: &Path) -> bool {
-        self.foreign.is_none_or(|foreign| !path.starts_with(foreign))
-            && self.mounts.at(path).is_some_and(|mount| mount.nature == Nature::Foreign)
+        self.realm != Some(path) && self.mounts.at(path).is_some_and(|mount| mount.nature == Nature::Foreign)
     }
 }
 
@@ -224,28 +229,10 @@ impl Place {
     pub fn key(&self) -> ObjectKey {
         self.handle.on(self.fsid)
     }
-}
 
-impl End {
-    /// Whether two ends are the same object at the same place.
-    pub fn is_same(&self, other: &End) -> bool {
-        match (self, other) {
-            (End::Missing, End::Missing) => true,
-            (End::File { parent, name, key }, End::File { parent: at, name: by, key: which }) => {
-                parent.path == at.path && parent.key() == at.key() && name == by && key == which
-            }
-            (End::Directory(one), End::Directory(other)) => {
-                one.path == other.path && one.key() == other.key()
-            }
-            (End::Foreign(one), End::Foreign(other)) => one == other,
-            (End::Refused { at, errno }, End::Refused { at: place, errno: why }) => {
-                at == place && errno == why
-            }
-            (
-                End::Missing | End::File { .. } | End::Directory(_) | End::Foreign(_) | End::Refused { .. },
-                _,
-            ) => false,
-        }
+    /// … as a group tells of it.
+    pub fn id(&self, token: Token) -> NodeId {
+        NodeId { token, key: self.key(), mount: self.mount }
     }
 }
 

@@ -1,38 +1,57 @@
 //! Walking a tree in slices: each directory is made known and marked first, then listed, so that nothing that
 //! comes into it is missed; what is found can be reported.
 
-use std::ffi::OsString;
-use std::os::fd::{AsFd, OwnedFd};
+use std::ffi::OsStr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use nix::errno::Errno;
 
-use super::super::traffic::{Audience, Found, FoundEntry, Known, KnownPlace, Message, Over, Token};
+use super::super::atlas::NodeId;
+use super::super::traffic::{
+    Audience, Change, FOUND_MAX, Found, FoundEntry, Known, KnownPlace, Message, Over, Token,
+};
 use super::Surveyor;
+use super::marks::Target;
 use crate::event::Origin;
-use crate::matcher::RootId;
+use crate::matcher::{self, RootId};
 use crate::sys::handle::{self, ObjectKey};
-use crate::sys::mounts::Nature;
 use crate::sys::place::{self, Kind, Status};
 use crate::sys::writers::{Writers, writers};
 
 /// Directories of one slice: so many descriptors are open at once, and so long other orders wait.
 const SLICE_LEN: usize = 64;
+/// How much later than a change its time may seem to be: the kernel's clock for files ticks, and clocks are set.
+const SLACK: Duration = Duration::from_secs(2);
 
 /// A walk through a tree, as far as it has come.
 #[derive(Debug)]
 pub struct Walk {
     /// The directory where it begins, without links.
     pub base: PathBuf,
-    /// The directory that it is in, if that is known by its handle.
-    pub parent: Option<ObjectKey>,
+    /// What it is for.
+    pub purpose: Purpose,
     /// Whether what is found is told, and to whom.
-    pub report: Option<Report>,
-    /// Roots that are armed when it ends.
-    pub arms: Vec<RootId>,
+    report: Option<Report>,
+    /// The directory that the base is in, if that is known by its handle.
+    parent: Option<ObjectKey>,
     /// Directories still to be walked, the next one last.
     stack: Vec<Step>,
+}
+
+/// What a walk is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Arming a root, as the survey of this number wants it.
+    Arm(RootId, u64),
+    /// Marking a directory that came into a tree, and all below it.
+    Enter,
+    /// Finding what changed for the rule of the rescan under way.
+    Rescan,
+    /// Taking marks away that nobody wants any more.
+    Trim,
 }
 
 /// Whom a walk tells of what.
@@ -53,6 +72,8 @@ struct Step {
     parent: Option<ObjectKey>,
     /// Whether all in it counts as changed: it is below a directory that changed itself.
     is_all_new: bool,
+    /// Whether it is only to be known, not listed.
+    is_leaf: bool,
 }
 
 /// A directory that is held open while it is dealt with.
@@ -60,17 +81,41 @@ struct Visit {
     step: Step,
     path: PathBuf,
     fd: OwnedFd,
-    token: Token,
-    key: ObjectKey,
+    id: NodeId,
     device: u64,
     mask: u64,
+    is_foreign: bool,
+}
+
+/// The directory where a walk begins, held open for one slice.
+struct Base {
+    fd: OwnedFd,
+    status: Status,
+    fsid: [i32; 2],
+    mount: u64,
+    /// Whether directories of other `st_dev` may lie on the same mount, as subvolumes of btrfs do.
+    is_mixed: bool,
 }
 
 impl Walk {
     /// A walk that begins at a directory.
-    pub fn new(base: PathBuf, parent: Option<ObjectKey>, report: Option<Report>, arms: Vec<RootId>) -> Walk {
-        let stack = vec![Step { below: PathBuf::new(), parent: parent.clone(), is_all_new: true }];
-        Walk { base, parent, report, arms, stack }
+    pub fn new(base: PathBuf, purpose: Purpose, report: Option<Report>) -> Walk {
+        let step = Step { below: PathBuf::new(), parent: None, is_all_new: false, is_leaf: false };
+        Walk { base, purpose, report, parent: None, stack: vec![step] }
+    }
+
+    /// … which is in a directory that is known by its handle.
+    pub fn below(mut self, parent: ObjectKey) -> Walk {
+        self.stack.iter_mut().for_each(|step| step.parent = Some(parent.clone()));
+        self.parent = Some(parent);
+        self
+    }
+}
+
+impl Report {
+    /// Whether something counts as changed.
+    pub fn includes(&self, changed: SystemTime) -> bool {
+        self.since.is_none_or(|since| changed + SLACK >= since)
     }
 }
 
@@ -80,7 +125,7 @@ impl Surveyor {
     /// # Errors
     /// The loop is gone.
     pub(super) fn walk_on(&mut self, walk: &mut Walk) -> Result<bool, Over> {
-        let Ok(base) = place::touch_straight(place::ANYWHERE, &walk.base) else {
+        let Some(base) = self.base(walk) else {
             // It went away; whoever asked is told by the marks on the way to it.
             return Ok(true);
         };
@@ -88,85 +133,130 @@ impl Surveyor {
         let steps = walk.stack.split_off(at);
         let mut visits = Vec::with_capacity(steps.len());
         for step in steps.into_iter().rev() {
+            self.pulse.beat();
             visits.extend(self.visit(walk, &base, step));
         }
-        self.outbox.tell(Message::Known(visits.iter().map(|visit| visit.known(visit.token)).collect()))?;
-        for visit in visits.iter_mut().filter(|visit| visit.mask != 0) {
-            let known = |token| visit.known(token);
-            match self.mark_directory(visit.fd.as_fd(), visit.device, visit.mask, known)? {
-                Ok(token) => visit.token = token,
-                Err(errno) => self.unwatched(&visit.path, errno),
-            }
+        match walk.purpose {
+            Purpose::Trim => self.trim_visits(&visits)?,
+            Purpose::Arm(..) | Purpose::Enter | Purpose::Rescan => self.mark_visits(&mut visits)?,
         }
-        for visit in visits {
+        for visit in visits.into_iter().filter(|visit| !visit.step.is_leaf) {
+            self.pulse.beat();
             self.list(walk, visit)?;
         }
         Ok(walk.stack.is_empty())
     }
 
-    fn visit(&mut self, walk: &Walk, base: &OwnedFd, step: Step) -> Option<Visit> {
-        let path =
-            if step.below.as_os_str().is_empty() { walk.base.clone() } else { walk.base.join(&step.below) };
-        let below = if step.below.as_os_str().is_empty() { Path::new(".") } else { &step.below };
-        let fd = match place::open_directory(base.as_fd(), below) {
+    fn base(&self, walk: &Walk) -> Option<Base> {
+        let fd = place::touch_straight(place::ANYWHERE, &walk.base).ok()?;
+        let status = place::status(fd.as_fd()).ok()?;
+        let fsid = place::fsid(fd.as_fd()).ok()?;
+        let mount = place::mount_id(fd.as_fd());
+        let is_mixed = self.mounts.of(&walk.base).is_some_and(|mount| mount.kind == "btrfs");
+        Some(Base { fd, status, fsid, mount, is_mixed })
+    }
+
+    fn visit(&mut self, walk: &Walk, base: &Base, step: Step) -> Option<Visit> {
+        let is_base = step.below.as_os_str().is_empty();
+        let path = if is_base { walk.base.clone() } else { walk.base.join(&step.below) };
+        let below = if is_base { Path::new(".") } else { &step.below };
+        let fd = match place::open_directory(base.fd.as_fd(), below) {
             Ok(fd) => fd,
-            Err(Errno::EXDEV) => {
-                self.graft(walk, path);
-                return None;
-            }
-            // Gone again, or no directory any more: an event tells what came instead.
-            Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => return None,
+            // Gone again, or no directory any more: an event tells what came instead. Another mount is another part.
+            Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP | Errno::EXDEV) => return None,
             Err(errno) => {
-                self.unwatched(&path, errno);
+                self.trouble_at(&path, errno);
                 return None;
             }
         };
-        let handle = handle::of(fd.as_fd(), Path::new(".")).ok()?;
-        let fsid = place::fsid(fd.as_fd()).ok()?;
-        let device = place::status(fd.as_fd()).ok()?.device;
+        let (device, fsid) = match base.is_mixed {
+            true => (place::status(fd.as_fd()).ok()?.device, place::fsid(fd.as_fd()).ok()?),
+            false => (base.status.device, base.fsid),
+        };
         let mask = self.directory_mask(&path);
         let (token, _) = self.groups.of(device);
-        Some(Visit { step, path, fd, token, key: handle.on(fsid), device, mask })
+        let key = handle::of(fd.as_fd(), Path::new(".")).ok()?.on(fsid);
+        let id = NodeId { token, key, mount: base.mount };
+        let is_foreign = self.is_foreign(&path);
+        Some(Visit { step, path, fd, id, device, mask, is_foreign })
     }
 
-    /// Another mount begins in the tree: what lies on it is walked for itself.
-    fn graft(&mut self, walk: &Walk, path: PathBuf) {
-        match self.mounts.at(&path).map(|mount| mount.nature) {
-            Some(Nature::Local) => {
-                self.walks.push_back(Walk::new(path, None, walk.report.clone(), Vec::new()));
-            }
-            Some(Nature::Foreign | Nature::Pseudo) | None => {}
+    fn mark_visits(&mut self, visits: &mut [Visit]) -> Result<(), Over> {
+        let known: Vec<Known> = visits
+            .iter()
+            .filter(|visit| visit.mask != 0 || visit.step.is_leaf)
+            .map(|visit| visit.known(visit.id.token))
+            .collect();
+        if !known.is_empty() {
+            self.outbox.tell(Message::Known(known))?;
         }
+        for visit in visits.iter_mut().filter(|visit| visit.mask != 0 && !visit.step.is_leaf) {
+            let Visit { device, mask, .. } = *visit;
+            let target = Target { fd: visit.fd.as_fd(), device, mount: visit.id.mount, mask };
+            match self.mark(target, |token| visit.known(token))? {
+                Ok(token) => visit.id.token = token,
+                Err(errno) => self.trouble_at(&visit.path, errno),
+            }
+        }
+        Ok(())
+    }
+
+    fn trim_visits(&mut self, visits: &[Visit]) -> Result<(), Over> {
+        for visit in visits {
+            self.trim_one(visit.fd.as_fd(), visit.device, visit.mask);
+        }
+        let forgotten: Vec<(Token, ObjectKey)> = visits
+            .iter()
+            .filter(|visit| visit.mask == 0)
+            .map(|visit| (visit.id.token, visit.id.key.clone()))
+            .collect();
+        if forgotten.is_empty() { Ok(()) } else { self.outbox.tell(Message::Forgotten(forgotten)) }
     }
 
     /// Lists a directory that is marked: what is in it is walked and reported.
     fn list(&mut self, walk: &mut Walk, visit: Visit) -> Result<(), Over> {
-        let Visit { step, path, fd, token, key, .. } = visit;
+        let Visit { step, path, fd, id, is_foreign, .. } = visit;
         let Ok(at) = fd.try_clone() else { return Ok(()) };
         let Ok(entries) = place::entries(fd) else { return Ok(()) };
         let mut found = Vec::new();
         for entry in entries.map_while(Result::ok) {
-            let Some(kind) = entry.kind.or_else(|| Some(status(&at, &entry.name)?.kind)) else { continue };
-            let mut is_new = step.is_all_new;
-            if let Some(report) = &walk.report {
-                is_new = is_new || report.since.is_none();
-                if !is_new && let (Some(since), Some(status)) = (report.since, status(&at, &entry.name)) {
-                    is_new = status.changed >= since;
-                }
-                if is_new {
-                    found.push(look(&at, entry.name.clone(), kind, &key));
-                }
+            let kind = entry.kind.or_else(|| Some(status(&at, &entry.name)?.kind));
+            let Some(kind) = kind else { continue };
+            let is_new = walk.report.as_ref().is_some_and(|report| {
+                step.is_all_new
+                    || report.since.is_none()
+                    || status(&at, &entry.name).is_some_and(|status| report.includes(status.changed))
+            });
+            if is_new {
+                found.push(look(&at, &entry.name, kind, &id.key, is_foreign));
             }
-            if kind == Kind::Directory && self.enters(walk, &path.join(&entry.name)) {
-                let below = step.below.join(&entry.name);
-                walk.stack.push(Step { below, parent: Some(key.clone()), is_all_new: is_new });
+            if found.len() == FOUND_MAX {
+                self.tell_found(walk, &id, &path, &mut found)?;
+            }
+            if kind == Kind::Directory {
+                let (is_entered, is_leaf) = self.enters(walk, &path, &entry.name);
+                if is_entered || is_leaf {
+                    let below = step.below.join(&entry.name);
+                    let parent = Some(id.key.clone());
+                    walk.stack.push(Step { below, parent, is_all_new: is_new, is_leaf: !is_entered });
+                }
             }
         }
+        self.tell_found(walk, &id, &path, &mut found)
+    }
+
+    fn tell_found(
+        &self,
+        walk: &Walk,
+        directory: &NodeId,
+        path: &Path,
+        found: &mut Vec<FoundEntry>,
+    ) -> Result<(), Over> {
         match &walk.report {
             Some(report) if !found.is_empty() => self.outbox.tell(Message::Found(Found {
-                token,
-                key,
-                entries: found,
+                directory: directory.clone(),
+                path: path.to_owned(),
+                entries: std::mem::take(found),
                 audience: report.audience.clone(),
                 origin: report.origin,
             })),
@@ -174,16 +264,31 @@ impl Surveyor {
         }
     }
 
-    /// Whether a walk goes into a directory.
-    fn enters(&self, walk: &Walk, path: &Path) -> bool {
-        let audience = walk.report.as_ref().map_or(&Audience::Everybody, |report| &report.audience);
-        self.index.homes(path).any(|(id, home)| {
-            let is_concerned = match audience {
-                Audience::Everybody | Audience::Rule(_) => true,
-                Audience::Root(root) => *root == id,
+    /// Whether a walk goes into a directory, and whether that is at least to be known.
+    fn enters(&self, walk: &Walk, directory: &Path, name: &OsStr) -> (bool, bool) {
+        let path = directory.join(name);
+        let concerned = self.index.homes(&path).filter_map(|(id, home)| {
+            let is_concerned = match &walk.purpose {
+                Purpose::Arm(root, _) => *root == id,
+                Purpose::Enter | Purpose::Rescan | Purpose::Trim => true,
             };
-            is_concerned && self.root_enters(id, home, path)
-        })
+            self.roots.get(&id).filter(|_| is_concerned).map(|root| (root, home))
+        });
+        let (mut is_entered, mut is_leaf) = (false, false);
+        for (root, home) in concerned {
+            is_entered |= match walk.report.as_ref().map(|report| &report.audience) {
+                Some(Audience::Rule(name)) => root.order.rules.iter().any(|rule| {
+                    let below = path.strip_prefix(home).unwrap_or(Path::new(""));
+                    rule.name == *name
+                        && rule.watch.scope == crate::rule::Scope::Tree
+                        && matcher::is_entered(&rule.watch, below.as_os_str().as_encoded_bytes())
+                }),
+                Some(Audience::Everybody | Audience::Root(_)) | None => root.enters(home, &path),
+            };
+            is_leaf |= root.order.demand.knows_subdirectories && directory == home;
+        }
+        // To take marks away, everything has to be seen: nobody may want it any more.
+        (is_entered || walk.purpose == Purpose::Trim, is_leaf)
     }
 }
 
@@ -191,21 +296,39 @@ impl Visit {
     fn known(&self, token: Token) -> Known {
         let place = match (&self.step.parent, self.path.file_name()) {
             (Some(parent), Some(name)) => KnownPlace::Below { parent: parent.clone(), name: name.to_owned() },
-            _ => KnownPlace::At { path: self.path.clone(), is_foreign: false },
+            _ => KnownPlace::At { path: self.path.clone(), is_foreign: self.is_foreign },
         };
-        Known { token, key: self.key.clone(), place }
+        Known { id: NodeId { token, ..self.id.clone() }, place }
     }
 }
 
-fn status(at: &OwnedFd, name: &std::ffi::OsStr) -> Option<Status> {
+fn status(at: &OwnedFd, name: &OsStr) -> Option<Status> {
     place::status_at(at.as_fd(), Path::new(name)).ok()
 }
 
-fn look(at: &OwnedFd, name: OsString, kind: Kind, directory: &ObjectKey) -> FoundEntry {
-    let handle = handle::of(at.as_fd(), Path::new(&name)).ok();
+fn look(at: &OwnedFd, name: &OsStr, kind: Kind, directory: &ObjectKey, is_foreign: bool) -> FoundEntry {
+    let handle = handle::of(at.as_fd(), Path::new(name)).ok();
     let key = handle.map(|handle| handle.on(directory.fsid()));
-    let is_held = kind == Kind::File
-        && place::touch(at.as_fd(), Path::new(&name))
-            .is_ok_and(|place| writers(place.as_fd()) == Writers::Some);
-    FoundEntry { name, is_dir: kind == Kind::Directory, is_held, key }
+    let may_be_held = kind == Kind::File && !is_foreign;
+    let change = match kind {
+        Kind::Directory => Change::Directory,
+        Kind::File | Kind::Link | Kind::Special
+            if may_be_held
+                && place::touch(at.as_fd(), Path::new(name)).is_ok_and(|place| is_held(place.as_fd())) =>
+        {
+            Change::Held
+        }
+        Kind::File | Kind::Link | Kind::Special => Change::Arrived,
+    };
+    FoundEntry { name: name.to_owned(), change, key }
+}
+
+/// Whether somebody writes the file that a mere place stands for.
+pub fn is_held(place: BorrowedFd<'_>) -> bool {
+    place::status(place).is_ok_and(|status| status.kind == Kind::File) && writers(place) == Writers::Some
+}
+
+/// The name of a rule, as an audience.
+pub fn audience(rule: &Arc<str>) -> Audience {
+    Audience::Rule(Arc::clone(rule))
 }

@@ -224,6 +224,13 @@ pub fn own_oom_score_adj() -> i32 {
     text.trim().parse().unwrap_or(0)
 }
 
+/// Does nothing until a signal ends the process: pause(2).
+pub fn wait_for_ever() -> ! {
+    loop {
+        nix::unistd::pause();
+    }
+}
+
 fn null_ended(strings: &[CString]) -> Vec<*const c_char> {
     strings.iter().map(|string| string.as_ptr()).chain([ptr::null()]).collect()
 }
@@ -332,15 +339,16 @@ mod tests {
 
     #[test]
     fn a_child_has_a_session_of_its_own_and_what_the_recipe_says() {
-        let text = "tr '\\0' '\\n' </proc/$$/environ; umask; pwd; ls /proc/self/fd | wc -l
+        let text = "tr '\\0' '\\n' </proc/$$/environ; umask; pwd; cat /proc/$$/oom_score_adj; ls /proc/self/fd | wc -l
             read -r _ _ _ _ _ session _ </proc/$$/stat; test $session = $$";
         let environment = [c"A=b".to_owned(), c"C=".to_owned()];
         let (output, ended) = shell(text, &environment, |recipe| {
             recipe.umask = 0o077;
             recipe.cwd = c"/proc";
+            recipe.resets_oom_score = true;
         });
         // ls itself has its directory open as the fourth.
-        assert_eq!(output, "A=b\nC=\n0077\n/proc\n4\n");
+        assert_eq!(output, "A=b\nC=\n0077\n/proc\n0\n4\n");
         assert_eq!(ended, Ended::Code(0));
     }
 

@@ -248,8 +248,9 @@ impl Oracle {
     /// Something may be skipped if it has just become due while the slots, or its path, are busy.
     fn skip(&mut self, known: (Arc<str>, Option<PathBuf>, facron::engine::DropReason, u64)) -> Verdict {
         let (name, path, reason, count) = known;
+        let is_reload = reason == facron::engine::DropReason::Removed;
         let wrong = |what: &str| Violation {
-            invariant: Invariant::Dropped,
+            invariant: if is_reload { Invariant::Reload } else { Invariant::Dropped },
             what: format!("{name} drops {count} of {path:?} as {}: {what}", reason.as_str()),
         };
         let book = self.books.get_mut(&name).ok_or_else(|| wrong("no such rule"))?;

@@ -42,8 +42,9 @@ pub struct Refusals {
 pub struct Waiting {
     pub heaps: Vec<Heap>,
     pub attempt: u32,
+    pub delayed_until: Moment,
+    pub joined: Option<(Moment, Moment)>,
     pub due: Moment,
-    pub joined: Option<Moment>,
     pub refusals: Option<Refusals>,
 }
 
@@ -321,10 +322,10 @@ impl Book {
 
     /// A change joins a retry: it starts after that, and after its debounce.
     pub fn join(&mut self, at: usize, heap: Heap) {
-        if self.rule.gather.edge == Edge::Trailing {
-            let first = *self.retries[at].joined.get_or_insert(heap.first);
-            self.retries[at].due = self.retries[at].due.max(self.due(first, heap.last));
-        }
+        let (first, last) = self.retries[at].joined.unwrap_or((heap.first, heap.last));
+        let (first, last) = (first.min(heap.first), last.max(heap.last));
+        self.retries[at].joined = Some((first, last));
+        self.retries[at].due = self.retries[at].delayed_until.max(self.due(first, last));
         let known = self.retries[at].heaps.iter_mut().find(|known| known.path == heap.path);
         known.expect("the retry has the path").add(heap);
     }

@@ -117,7 +117,10 @@ impl Oracle {
             }
         }
         let first = due.into_iter().min();
-        let invariant = first.map_or(Invariant::Armed, |(_, invariant)| invariant);
+        let invariant = match (first, deadline) {
+            (Some((_, invariant)), Some(_)) => invariant,
+            (None, _) | (_, None) => Invariant::Armed,
+        };
         hold(first.map(|(moment, _)| moment) == deadline, invariant, || {
             format!("the next deadline is {deadline:?}, it should be {first:?}")
         })

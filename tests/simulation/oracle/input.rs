@@ -274,6 +274,7 @@ impl Oracle {
             book.wait_for_retry(Waiting {
                 heaps: track.heaps,
                 attempt,
+                delayed_until: now + delay,
                 due: now + delay,
                 joined: None,
                 refusals,

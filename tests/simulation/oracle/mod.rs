@@ -205,6 +205,9 @@ impl Oracle {
         for action in actions {
             self.action(action)?;
         }
+        if self.books.values().any(|book| book.rest > 0) {
+            self.sometimes.saw("a batch cut in two");
+        }
         self.decide()?;
         self.duties(subject)
     }

@@ -1,0 +1,39 @@
+//! Arming: which rules the monitor is given. A rule whose runs cannot be held as it demands is not armed.
+
+use std::sync::Arc;
+
+use crate::rule::{Rule, RuleSet, Watch};
+
+use super::Daemon;
+
+impl Daemon {
+    /// Gives the monitor the rules in force; it says when they are armed.
+    pub(super) fn arm(&mut self) {
+        let mut armed = RuleSet { daemon: self.rules.daemon.clone(), rules: Vec::new() };
+        for rule in &self.rules.rules {
+            let book = self.board.book(&rule.name);
+            match self.supervisor.can_contain(&rule.setting) {
+                Ok(level) => {
+                    if let Some(book) = book {
+                        (book.contained_by, book.refusal) = (Some(level.as_str().to_owned()), None);
+                    }
+                    armed.rules.push(Arc::clone(rule));
+                }
+                Err(reason) => {
+                    log::warn!(rule = rule.name, reason = reason; "degraded");
+                    if let Some(book) = book {
+                        (book.contained_by, book.refusal) = (None, Some(reason));
+                    }
+                    armed.rules.push(Arc::new(unwatched(rule)));
+                }
+            }
+        }
+        self.monitor.set_rules(&Arc::new(armed));
+    }
+}
+
+/// The same rule with nothing to watch, so that the others keep their ids.
+fn unwatched(rule: &Rule) -> Rule {
+    let watch = Watch { paths: Vec::new(), ..rule.watch.clone() };
+    Rule { watch, ..rule.clone() }
+}

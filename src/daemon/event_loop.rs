@@ -1,0 +1,107 @@
+//! The loop: waits until something happens, asks each part what it was, lets the engine decide.
+
+use std::io;
+use std::time::Duration;
+
+use crate::engine::Input;
+use crate::moment::Moment;
+use crate::sys::clock;
+use crate::sys::signals::Notice;
+
+use super::Daemon;
+
+/// How long the end waits for a slow reader of the log.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+impl Daemon {
+    /// Runs until it was told to stop and every run has ended.
+    ///
+    /// # Errors
+    /// The kernel does not tell of events any more: it is of no use to go on.
+    pub fn run(&mut self) -> io::Result<()> {
+        while !self.engine.is_finished() {
+            if let Err(error) = self.poller.wait(self.time_left()) {
+                // The set of descriptors is ours and stays valid; only memory can be missing for a moment.
+                log::error!(reason = error.to_string(); "cannot wait for events");
+            }
+            let now = clock::monotonic();
+            self.take_signals(now);
+            self.take_from_supervisor(now);
+            if let Err(error) = self.take_from_monitor(now) {
+                log::error!(reason = error.to_string(); "the kernel does not tell of events any more");
+                return Err(error);
+            }
+            self.take_requests(now);
+            self.desktop.ready(now);
+            self.input(now, Input::Tick);
+            self.commit();
+            self.manager.tick(now);
+        }
+        if let Some(journal) = self.journal.take() {
+            journal.close(&self.engine);
+        }
+        log::info!("stopped");
+        self.settings.log.flush(LAST_WORDS);
+        Ok(())
+    }
+
+    fn time_left(&self) -> Option<Duration> {
+        self.next_deadline().map(|deadline| deadline.since(clock::monotonic()))
+    }
+
+    /// When something is due even if nothing becomes readable.
+    fn next_deadline(&self) -> Option<Moment> {
+        let server = self.server.as_ref().and_then(|server| server.next_deadline());
+        let parts = [
+            self.engine.next_deadline(),
+            self.monitor.next_deadline(),
+            self.supervisor.next_deadline(),
+            self.desktop.next_deadline(),
+            self.manager.next_deadline(),
+            server,
+        ];
+        parts.into_iter().flatten().min()
+    }
+
+    fn take_signals(&mut self, now: Moment) {
+        while let Ok(Some(notice)) = self.signals.read() {
+            match notice {
+                // The supervisor's descriptors tell which child it was.
+                Notice::Child => {}
+                Notice::Stop if self.is_stopping => self.input(now, Input::StopNow),
+                Notice::Stop => {
+                    log::info!(running = self.engine.running(); "stopping");
+                    self.is_stopping = true;
+                    self.manager.stopping();
+                    self.input(now, Input::Stop);
+                }
+                Notice::Reload => self.reload(now, None),
+                Notice::Status => self.log_status(),
+            }
+        }
+    }
+
+    /// Gives the engine an input, and carries out what it decides, to the end of what follows from it.
+    pub(super) fn input(&mut self, now: Moment, input: Input) {
+        self.inputs.push_back(input);
+        while let Some(input) = self.inputs.pop_front() {
+            let actions = self.engine.handle(now, input);
+            if let Some(journal) = &mut self.journal {
+                journal.note(&self.engine, &actions);
+            }
+            if !actions.is_empty() {
+                self.commit();
+            }
+            for action in actions {
+                self.carry_out(now, action);
+            }
+        }
+    }
+
+    /// What was decided outlives this process from here on.
+    fn commit(&mut self) {
+        if let Some(journal) = &mut self.journal {
+            journal.commit();
+        }
+    }
+}

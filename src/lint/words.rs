@@ -1,0 +1,233 @@
+//! Lints about the words of commands: tokens, options, shell syntax, spellings.
+
+use super::Subject;
+use crate::config::keys::KeyId;
+use crate::config::shell;
+use crate::diagnostic::{Diagnostic, Severity};
+use crate::event::{EventMask, EventSet};
+use crate::rule::{Command, Rule, Stdin};
+use crate::template::{PLACEHOLDERS, Part, Placeholder, Template};
+
+/// Tokens that nobody writes by chance.
+const TOKENS: &[&str] = &["$$", "$@", "$#", "$*"];
+
+/// Words that a shell would obey.
+const OPERATORS: &[&str] =
+    &["|", "||", "&&", "&", ";", ">", ">>", "<", "<<", "2>", "2>>", "&>", "2>&1", ">&2", "1>&2"];
+
+/// Interpreters and the options behind which the text of a program stands.
+const INTERPRETERS: &[(&str, &[&str])] = &[
+    ("expect", &["-c"]),
+    ("lua", &["-e"]),
+    ("node", &["-e", "-p", "--eval", "--print"]),
+    ("perl", &["-e", "-E"]),
+    ("php", &["-r"]),
+    ("python", &["-c"]),
+    ("python3", &["-c"]),
+    ("ruby", &["-e"]),
+];
+
+/// Programs whose first argument that is no option is the text of a program.
+const TEXT_FIRST: &[&str] = &["awk", "gawk", "mawk", "sed", "jq"];
+
+/// The commands of a rule that are programs with arguments.
+pub(super) fn commands(rule: &Rule) -> impl Iterator<Item = (KeyId, &[Template])> {
+    let on_failure = rule.ending.on_failure.as_deref().map(|command| (KeyId::OnFailure, command));
+    [(KeyId::Command, &rule.command)].into_iter().chain(on_failure).filter_map(|(key, command)| match command
+    {
+        Command::Argv(arguments) => Some((key, &**arguments)),
+        Command::Shell(_) => None,
+    })
+}
+
+/// The last component of the program of a command.
+pub(super) fn program_name(arguments: &[Template]) -> &str {
+    let program = arguments.first().and_then(Template::as_literal).unwrap_or_default();
+    program.rsplit('/').next().unwrap_or_default()
+}
+
+/// The arguments that no shell sees as text, each with its place.
+fn plain_arguments(arguments: &[Template]) -> impl Iterator<Item = (usize, &Template)> {
+    let literals: Vec<Option<&str>> = arguments.iter().map(Template::as_literal).collect();
+    let text = shell::text_of(&literals);
+    arguments.iter().enumerate().skip(1).filter(move |(at, _)| text != Some(*at))
+}
+
+pub(super) fn dead_token(subject: &Subject<'_>) -> Vec<Diagnostic> {
+    let mut findings = Vec::new();
+    for (key, arguments) in commands(subject.rule) {
+        for (at, argument) in plain_arguments(arguments) {
+            let Template::Parts(parts) = argument else { continue };
+            let texts = parts.iter().filter_map(|part| match part {
+                Part::Text(text) => Some(text.as_str()),
+                Part::Placeholder(_) => None,
+            });
+            let token = texts.flat_map(|text| TOKENS.iter().filter(|token| text.contains(**token))).next();
+            if let Some(token) = token {
+                let message = format!("`{token}` is replaced only where it is the whole argument");
+                let finding = subject.at_item(key, at, message);
+                findings.push(
+                    finding.with_help(
+                        "placeholders are replaced anywhere: `{path}`, `{dir}`, `{name}`, `{pid}`",
+                    ),
+                );
+            }
+        }
+    }
+    findings
+}
+
+pub(super) fn option(subject: &Subject<'_>) -> Vec<Diagnostic> {
+    let mut findings = Vec::new();
+    for (key, arguments) in commands(subject.rule) {
+        let literals: Vec<Option<&str>> = arguments.iter().map(Template::as_literal).collect();
+        // What stands behind the text of a shell becomes `$1` and so on, which is no option of anything.
+        let end = shell::text_of(&literals).unwrap_or(arguments.len());
+        for (at, argument) in arguments.iter().enumerate().take(end).skip(1) {
+            if argument.as_literal() == Some("--") {
+                break;
+            }
+            if !argument.may_begin_with_dash() {
+                continue;
+            }
+            let mut finding =
+                subject.at_item(key, at, "a file called `-rf` would be taken for an option here");
+            if matches!(argument, Template::Classic(_)) {
+                finding.severity = Severity::Note;
+            }
+            findings
+                .push(finding.with_help("put `\"--\"` before it, or use `{path}`, which begins with `/`"));
+            break;
+        }
+    }
+    findings
+}
+
+pub(super) fn shell_syntax(subject: &Subject<'_>) -> Vec<Diagnostic> {
+    let mut findings = Vec::new();
+    for (key, arguments) in commands(subject.rule) {
+        let has_shell = arguments.iter().any(|argument| argument.as_literal().is_some_and(shell::is_shell));
+        if has_shell {
+            continue;
+        }
+        for (at, argument) in arguments.iter().enumerate().skip(1) {
+            let Some(what) = argument.as_literal().and_then(shell_syntax_in) else { continue };
+            let finding = subject.at_item(key, at, format!("no shell runs, so {what} is a plain argument"));
+            findings
+                .push(finding.with_help("write `shell` instead of `command`, with `\"$@\"` for the paths"));
+            break;
+        }
+    }
+    findings
+}
+
+/// What a shell would make something of.
+fn shell_syntax_in(argument: &str) -> Option<String> {
+    let is_variable = argument
+        .strip_prefix('$')
+        .is_some_and(|name| name.starts_with(|c: char| c.is_ascii_uppercase() || c == '{' || c == '('));
+    if OPERATORS.contains(&argument) || is_variable || argument.starts_with("~/") {
+        return Some(format!("`{}`", crate::escape::line(argument)));
+    }
+    let is_substitution = argument.contains("$(") || argument.matches('`').count() >= 2;
+    is_substitution.then(|| "a command substitution".to_owned())
+}
+
+pub(super) fn one_of_batch(subject: &Subject<'_>) -> Vec<Diagnostic> {
+    let rule = subject.rule;
+    let Command::Argv(arguments) = &rule.command else { return Vec::new() };
+    let has_all = rule.setting.stdin != Stdin::Null || arguments.contains(&Template::Paths);
+    if !rule.gather.batch || has_all {
+        return Vec::new();
+    }
+    let is_of_path = |placeholder: &Placeholder| match placeholder {
+        Placeholder::Path
+        | Placeholder::Dir
+        | Placeholder::Name
+        | Placeholder::Stem
+        | Placeholder::Ext
+        | Placeholder::Rel
+        | Placeholder::OldPath => true,
+        Placeholder::Root
+        | Placeholder::Events
+        | Placeholder::Pid
+        | Placeholder::Rule
+        | Placeholder::Run
+        | Placeholder::Count => false,
+    };
+    for (at, argument) in arguments.iter().enumerate() {
+        let Template::Parts(parts) = argument else { continue };
+        let shown = parts.iter().find_map(|part| match part {
+            Part::Placeholder(placeholder) if is_of_path(placeholder) => name_of(*placeholder),
+            Part::Placeholder(_) | Part::Text(_) => None,
+        });
+        if let Some(name) = shown {
+            let message = format!("in a batch `{{{name}}}` stands for the first path only");
+            let finding = subject.at_item(KeyId::Command, at, message);
+            return vec![finding.with_help("`{paths}` becomes all of them, as an argument of its own")];
+        }
+    }
+    Vec::new()
+}
+
+fn name_of(placeholder: Placeholder) -> Option<&'static str> {
+    PLACEHOLDERS.iter().find(|(_, it, _)| *it == Some(placeholder)).map(|(name, ..)| *name)
+}
+
+pub(super) fn program_text(subject: &Subject<'_>) -> Vec<Diagnostic> {
+    let mut findings = Vec::new();
+    for (key, arguments) in commands(subject.rule) {
+        let Some(at) = text_of_program(arguments) else { continue };
+        if arguments[at].as_literal().is_none() {
+            let message = "a name in the text of a program would be run as part of it";
+            let finding = subject.at_item(key, at, message);
+            findings
+                .push(finding.with_help("give the placeholder as an argument of its own, behind the text"));
+        }
+    }
+    findings
+}
+
+/// Which argument an interpreter runs as a program.
+fn text_of_program(arguments: &[Template]) -> Option<usize> {
+    let name = program_name(arguments);
+    let literal = |at: usize| arguments.get(at).and_then(Template::as_literal);
+    if let Some((_, options)) = INTERPRETERS.iter().find(|(interpreter, _)| *interpreter == name) {
+        let at = (1..arguments.len()).find(|at| literal(*at).is_some_and(|word| options.contains(&word)))?;
+        return Some(at + 1).filter(|at| *at < arguments.len());
+    }
+    if TEXT_FIRST.contains(&name) {
+        // A `-f` names a file instead.
+        let at = (1..arguments.len()).find(|at| !literal(*at).is_some_and(|word| word.starts_with('-')))?;
+        return Some(at).filter(|at| !(1..*at).any(|option| literal(option) == Some("-f")));
+    }
+    None
+}
+
+pub(super) fn classic_spelling(subject: &Subject<'_>) -> Vec<Diagnostic> {
+    // A rule of [defaults] is said once, with its file's first rule: each rule would point at the same place.
+    let Some(place) = subject.written.own(KeyId::On) else { return Vec::new() };
+    let span = place.span();
+    let raw = subject.raw(&span);
+    let mut findings = Vec::new();
+    for (start, quote) in raw.match_indices(['"', '\'']) {
+        let Some(len) = raw[start + 1..].find(quote) else { continue };
+        let name = &raw[start + 1..start + 1 + len];
+        let is_classic = name.get(..4).is_some_and(|prefix| prefix.eq_ignore_ascii_case("fan_"));
+        let Some(ours) = is_classic.then(|| kebab(name)).flatten() else { continue };
+        let word = span.start + start..span.start + start + len + 2;
+        let message = format!("`{name}` is the spelling of classic facron for `{ours}`");
+        let finding = subject.code.at(subject.written.source, word.clone(), message);
+        findings.push(finding.with_fix(word, format!("{quote}{ours}{quote}"), true));
+    }
+    findings
+}
+
+/// Our name for a classic one that means the same.
+fn kebab(name: &str) -> Option<&'static str> {
+    if let Some(event) = EventMask::from_name(name) {
+        return event.kinds().next().map(|kind| kind.name);
+    }
+    let set = EventSet::from_name(name)?;
+    EventSet::from_name(set.name).map(|set| set.name)
+}

@@ -1,0 +1,211 @@
+//! Setting marks, and taking them away: each directory has one, with all that anybody wants of it.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use nix::errno::Errno;
+
+use super::super::atlas::NodeId;
+use super::super::traffic::{By, Known, KnownPlace, Message, Over, Token};
+use super::Surveyor;
+use super::root::Standing;
+use super::trail::{Place, Scout};
+use crate::matcher::RootId;
+use crate::plan;
+use crate::sys::fanotify::Subject;
+use crate::sys::handle::ObjectKey;
+use crate::sys::place;
+
+/// A directory that is to be marked.
+#[derive(Clone, Copy, Debug)]
+pub struct Target<'t> {
+    /// It, opened.
+    pub fd: BorrowedFd<'t>,
+    /// Its `st_dev`.
+    pub device: u64,
+    /// The mount that it is seen through.
+    pub mount: u64,
+    /// What is wanted of it.
+    pub mask: u64,
+}
+
+impl Surveyor {
+    /// Makes directories known and marks them as their sites want it.
+    pub(super) fn mark_sites(
+        &mut self,
+        scout: &mut Scout<'_>,
+        directories: &BTreeSet<PathBuf>,
+    ) -> Result<(), Over> {
+        let places: Vec<Rc<Place>> =
+            directories.iter().filter_map(|path| scout.directory(path).ok()).collect();
+        let known = places.iter().map(|place| self.known(place, self.groups.of(place.device).0)).collect();
+        self.outbox.tell(Message::Known(known))?;
+        for place in &places {
+            let mask = self.directory_mask(&place.path);
+            if mask == 0 {
+                continue;
+            }
+            self.note_mount(place);
+            let target = Target { fd: place.fd.as_fd(), device: place.device, mount: place.mount, mask };
+            let is_foreign = self.is_foreign(&place.path);
+            let known = |token| Known {
+                id: place.id(token),
+                place: KnownPlace::At { path: place.path.clone(), is_foreign },
+            };
+            if let Err(errno) = self.mark(target, known)? {
+                self.trouble_at(&place.path, errno);
+            }
+        }
+        Ok(())
+    }
+
+    /// Marks a directory in the group of its file system, which it gets if it needs one of its own; gives the group.
+    pub(super) fn mark(
+        &mut self,
+        target: Target<'_>,
+        known: impl Fn(Token) -> Known,
+    ) -> Result<Result<Token, Errno>, Over> {
+        let Target { fd, device, mount, mask } = target;
+        let (token, group) = self.groups.of(device);
+        let result = group.add(Subject::Directory, mask, fd, Path::new("."));
+        if result != Err(Errno::EXDEV) {
+            self.groups.note(device, mount);
+            return Ok(result.map(|()| token));
+        }
+        let (token, group) = match self.groups.separate(device, mount) {
+            Ok(separate) => separate,
+            Err(error) => return Ok(Err(errno(&error))),
+        };
+        self.outbox.tell(Message::Group(token, Arc::clone(&group)))?;
+        self.outbox.tell(Message::Known(vec![known(token)]))?;
+        Ok(group.add(Subject::Directory, mask, fd, Path::new(".")).map(|()| token))
+    }
+
+    /// Marks the file that a root is, for what it alone is told of.
+    pub(super) fn mark_object(
+        &mut self,
+        id: RootId,
+        parent: &Place,
+        name: &Path,
+        key: ObjectKey,
+        mask: u64,
+    ) -> Result<(), Over> {
+        let (token, group) = self.groups.of(parent.device);
+        let group = Arc::clone(group);
+        let known = Known { id: NodeId { token, key, mount: parent.mount }, place: KnownPlace::Object(id) };
+        self.outbox.tell(Message::Known(vec![known]))?;
+        if let Err(errno) = group.add(Subject::Entry, mask, parent.fd.as_fd(), name) {
+            self.trouble(id, &parent.path.join(name), errno);
+        }
+        Ok(())
+    }
+
+    /// Takes bits away that nobody wants any more.
+    pub(super) fn trim(&mut self, directories: &BTreeSet<PathBuf>) {
+        for path in directories {
+            let Ok(fd) = place::touch_straight(place::ANYWHERE, path) else { continue };
+            let Ok(status) = place::status(fd.as_fd()) else { continue };
+            self.trim_one(fd.as_fd(), status.device, self.directory_mask(path));
+        }
+    }
+
+    /// Leaves only these bits of a directory's mark.
+    pub(super) fn trim_one(&self, fd: BorrowedFd<'_>, device: u64, mask: u64) {
+        let surplus = plan::ON_DIRECTORIES & !mask;
+        let (_, group) = self.groups.of(device);
+        // What stays nevertheless is passed over when it is reported.
+        group.remove(Subject::Directory, surplus, fd, Path::new(".")).ok();
+    }
+
+    /// All that a mark on a directory has to tell.
+    pub(super) fn directory_mask(&self, path: &Path) -> u64 {
+        let mut mask = self.site_mask(path);
+        for (id, home) in self.index.homes(path) {
+            let Some(root) = self.roots.get(&id) else { continue };
+            let is_marked = root.part(path).is_none_or(|part| part.by == By::Directories);
+            if root.order.demand.tree != 0 && is_marked && root.enters(home, path) {
+                mask |= root.order.demand.tree;
+            }
+        }
+        if self.groups.has_targets() { mask } else { mask & !libc::FAN_RENAME }
+    }
+
+    /// What a directory has to tell because of what it is itself to roots.
+    fn site_mask(&self, path: &Path) -> u64 {
+        let Some(site) = self.index.site(path) else { return 0 };
+        let mut mask = 0;
+        if site.has_passage() {
+            mask |= plan::PASSAGE;
+        }
+        if site.has_way() {
+            mask |= plan::WAY;
+        }
+        for root in site.owners().filter_map(|id| self.roots.get(&id)) {
+            let demand = root.order.demand;
+            mask |= match root.standing {
+                Some(Standing::Directory { .. }) => demand.directory_entry,
+                Some(Standing::File { .. }) => demand.entry,
+                Some(Standing::Missing | Standing::Foreign(_) | Standing::Refused) | None => {
+                    demand.entry | demand.directory_entry
+                }
+            };
+        }
+        for root in site.home().filter_map(|id| self.roots.get(&id)) {
+            mask |= root.order.demand.directory;
+        }
+        mask
+    }
+
+    fn known(&self, place: &Place, token: Token) -> Known {
+        let is_foreign = self.is_foreign(&place.path);
+        Known { id: place.id(token), place: KnownPlace::At { path: place.path.clone(), is_foreign } }
+    }
+
+    /// Something could not be marked: those roots are not watched as they should be that want it marked.
+    pub(super) fn trouble_at(&mut self, path: &Path, errno: Errno) {
+        let site = self.index.site(path);
+        let near = site.into_iter().flat_map(|site| site.owners().chain(site.home()));
+        let homes = self
+            .index
+            .homes(path)
+            .filter(|(id, home)| self.roots.get(id).is_some_and(|root| root.enters(home, path)));
+        let roots: BTreeSet<RootId> = near.chain(homes.map(|(id, _)| id)).collect();
+        for id in roots {
+            self.trouble(id, path, errno);
+        }
+    }
+
+    /// A root is not watched as it should be. What a directory on the way hides is no trouble of its own.
+    pub(super) fn trouble(&mut self, id: RootId, path: &Path, errno: Errno) {
+        if let Some(root) = self.roots.get_mut(&id) {
+            root.trouble.get_or_insert_with(|| reason("watch", path, errno));
+        }
+    }
+}
+
+/// Why something could not be done, and what helps.
+pub fn reason(what: &str, path: &Path, errno: Errno) -> String {
+    let path = path.display();
+    match errno {
+        Errno::ENOSPC => format!(
+            "cannot {what} {path}: no more marks for this user (raise the sysctl fs.fanotify.max_user_marks, \
+             or run as root)"
+        ),
+        Errno::EMFILE => format!(
+            "cannot {what} {path}: no more fanotify groups for this user (raise the sysctl \
+             fs.fanotify.max_user_groups) or no more descriptors"
+        ),
+        Errno::EOPNOTSUPP | Errno::ENODEV => {
+            format!("cannot {what} {path}: its file system does not support it ({})", errno.desc())
+        }
+        errno => format!("cannot {what} {path}: {}", errno.desc()),
+    }
+}
+
+fn errno(error: &io::Error) -> Errno {
+    error.raw_os_error().map_or(Errno::EMFILE, Errno::from_raw)
+}

@@ -1,0 +1,319 @@
+//! Following roots to where they lead, and arming them there.
+
+use std::collections::BTreeSet;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::super::inbox::RootOrder;
+use super::super::traffic::{Audience, By, Change, Found, FoundEntry, Message, Over, RootState};
+use super::Surveyor;
+use super::marks::reason;
+use super::root::{Part, Root, Standing};
+use super::trail::{End, Place, Scout, Trail};
+use super::walk::{Purpose, Report, Walk};
+use crate::event::Origin;
+use crate::matcher::RootId;
+use crate::moment::Moment;
+use crate::sys::clock;
+use crate::sys::handle;
+use crate::sys::mounts::Nature;
+use crate::sys::place;
+
+/// Roots that are surveyed together: as many descriptors as they pass directories are open at once.
+const BATCH_LEN: usize = 64;
+/// How often a way that changes while it is followed is followed again before it has to wait.
+const TRIES_MAX: u32 = 8;
+/// The shortest and the longest time until what cannot be watched is tried again.
+const RETRY_DELAYS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+
+impl Surveyor {
+    /// Follows the paths of some roots, marks what matters on their ways, and follows them again: what changed in
+    /// between, before the marks were there, is seen.
+    pub(super) fn survey_batch(&mut self) -> Result<(), Over> {
+        let mut batch = Vec::new();
+        while let Some(id) = self.dirty.pop_first() {
+            batch.push(id);
+            if batch.len() == BATCH_LEN {
+                break;
+            }
+        }
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let mounts = self.mounts.clone();
+        let realm = self.realm.clone();
+        let mut scout = Scout::new(&mounts, realm.as_deref());
+        let mut trails = Vec::new();
+        let (mut touched, mut left) = (BTreeSet::new(), BTreeSet::new());
+        for id in batch {
+            self.pulse.beat();
+            let Some(root) = self.roots.get_mut(&id).filter(|root| !root.is_graft) else { continue };
+            let trail = scout.follow(&root.order.written);
+            root.standing = Some(Standing::of(&trail.end));
+            root.trouble = None;
+            let attachments = self.own_part(&trail);
+            touched.extend(attachments.iter().map(|attachment| attachment.directory.clone()));
+            let old = self.index.attach(id, attachments.clone());
+            left.extend(old.into_iter().map(|attachment| attachment.directory));
+            self.outbox.tell(Message::Chart(self.id, id, attachments))?;
+            trails.push((id, trail));
+        }
+        self.pulse.beat();
+        self.mark_sites(&mut scout, &touched)?;
+        self.trim(&left);
+        drop(scout);
+        let mut again = Scout::new(&mounts, realm.as_deref());
+        for (id, trail) in trails {
+            self.pulse.beat();
+            let Some(root) = self.roots.get_mut(&id) else { continue };
+            let check = again.follow(&root.order.written);
+            let is_stable =
+                root.standing == Some(Standing::of(&check.end)) && check.attachments == trail.attachments;
+            root.tries = if is_stable { 0 } else { root.tries + 1 };
+            if is_stable || root.tries > TRIES_MAX {
+                root.tries = 0;
+                self.conclude(id, trail.end)?;
+            } else {
+                self.dirty.insert(id);
+            }
+        }
+        Ok(())
+    }
+
+    /// What of a trail this surveyor attaches: an annex leaves out the way to its realm, which its chief watches.
+    fn own_part(&self, trail: &Trail) -> Vec<crate::matcher::Attachment> {
+        let is_own = |directory: &Path| match &self.realm {
+            Some(realm) => !realm.starts_with(directory) || realm == directory,
+            None => true,
+        };
+        trail.attachments.iter().filter(|attachment| is_own(&attachment.directory)).cloned().collect()
+    }
+
+    /// Arms a root where it leads.
+    fn conclude(&mut self, id: RootId, end: End) -> Result<(), Over> {
+        let Some(root) = self.roots.get_mut(&id) else { return Ok(()) };
+        let Some(standing) = root.standing.clone() else { return Ok(()) };
+        let before = root.concluded.replace((standing.clone(), clock::wall()));
+        let report = before.as_ref().and_then(|(before, seen)| {
+            let since = standing.is_same_object(before).then_some(*seen);
+            let audience = Audience::Root(id);
+            (*before != standing).then_some(Report { audience, origin: Origin::Rescan, since })
+        });
+        if !matches!(end, End::Foreign(_)) {
+            self.recall(id)?;
+        }
+        match end {
+            End::Missing => {
+                self.close_parts(id, Vec::new())?;
+                self.report_loss(id, before.map(|(before, _)| before))?;
+                self.state(id, vec![By::Waiting])
+            }
+            End::File { parent, name, key } => {
+                self.close_parts(id, Vec::new())?;
+                self.conclude_file(id, &parent, Path::new(&name), key, report)
+            }
+            End::Directory(place) => self.conclude_directory(id, &place, report),
+            End::Foreign(point) => {
+                self.close_parts(id, Vec::new())?;
+                self.hand_over(id, &point)
+            }
+            End::Refused { at, errno } => {
+                self.close_parts(id, Vec::new())?;
+                self.degrade(id, reason("follow the path to", &at, errno))
+            }
+        }
+    }
+
+    fn conclude_file(
+        &mut self,
+        id: RootId,
+        parent: &Place,
+        name: &Path,
+        key: Option<handle::ObjectKey>,
+        report: Option<Report>,
+    ) -> Result<(), Over> {
+        let Some(root) = self.roots.get(&id) else { return Ok(()) };
+        let mask = root.order.demand.object;
+        self.watch_errors(id, parent)?;
+        if let Some(key) = key.filter(|_| mask != 0) {
+            self.mark_object(id, parent, name, key, mask)?;
+        }
+        if let Some(report) = report {
+            let change = if self.is_held(parent, name) { Change::Held } else { Change::Arrived };
+            self.report_entry(parent, name, change, report)?;
+        }
+        self.state(id, vec![By::Parent])
+    }
+
+    fn conclude_directory(&mut self, id: RootId, place: &Place, report: Option<Report>) -> Result<(), Over> {
+        self.watch_errors(id, place)?;
+        if let (Some(report), Some(name), Some(parent)) =
+            (&report, place.path.file_name(), place.path.parent())
+            && let Ok(parent) = Scout::new(&self.mounts.clone(), None).directory(parent)
+        {
+            self.report_entry(&parent, Path::new(name), Change::Directory, report.clone())?;
+        }
+        let Some(root) = self.roots.get(&id) else { return Ok(()) };
+        let demand = root.order.demand;
+        let is_first = root.epoch == 0;
+        let old_parts = root.parts.clone();
+        let has_other_rules = root.has_other_rules();
+        let parts = self.parts(id, place)?;
+        let Some(root) = self.roots.get_mut(&id) else { return Ok(()) };
+        root.walked_for.clone_from(&root.order.rules);
+        root.epoch += 1;
+        let arms = Purpose::Arm(id, root.epoch);
+        let mut walks = Vec::new();
+        for part in &parts {
+            let is_new = !old_parts.contains(part);
+            let report = report.clone().or_else(|| {
+                // Something was mounted below the home.
+                let report = Report { audience: Audience::Root(id), origin: Origin::Rescan, since: None };
+                (is_new && !is_first && part.base != place.path).then_some(report)
+            });
+            let is_walked =
+                part.by == By::Directories || demand.knows_subdirectories && part.base == place.path;
+            if report.is_some() || is_walked && (is_new || has_other_rules) {
+                walks.push(Walk::new(part.base.clone(), arms.clone(), report));
+            }
+        }
+        root.walks_left = walks.len();
+        let is_armed = walks.is_empty();
+        self.close_parts(id, parts)?;
+        self.walks.extend(walks);
+        if is_armed { self.armed(id) } else { Ok(()) }
+    }
+
+    /// Where a root's tree lies, and how each part is to be watched.
+    fn parts(&mut self, id: RootId, home: &Place) -> Result<Vec<Part>, Over> {
+        let Some(root) = self.roots.get(&id) else { return Ok(Vec::new()) };
+        if root.order.demand.tree_choice.is_none() {
+            return Ok(vec![Part { base: home.path.clone(), mount: home.mount, by: By::Directory }]);
+        }
+        let by = self.open_part(id, home)?;
+        let mut parts = vec![Part { base: home.path.clone(), mount: home.mount, by }];
+        let mounts = self.mounts.clone();
+        let mut shut: Vec<PathBuf> = Vec::new();
+        for mount in mounts.below(&home.path) {
+            let is_shut = shut.iter().any(|point| mount.point.starts_with(point));
+            let is_entered = self.roots.get(&id).is_some_and(|root| root.enters(&home.path, &mount.point));
+            if is_shut || !is_entered {
+                continue;
+            }
+            match mount.nature {
+                Nature::Local => {
+                    let mut scout = Scout::new(&mounts, self.realm.as_deref());
+                    // A mount point that is itself hidden below another mount, or a file, is no part of the tree.
+                    let Ok(place) = scout.directory(&mount.point) else { continue };
+                    let by = self.open_part(id, &place)?;
+                    parts.push(Part { base: place.path.clone(), mount: place.mount, by });
+                }
+                Nature::Foreign => {
+                    shut.push(mount.point.clone());
+                    self.graft(id, &home.path, &mount.point)?;
+                }
+                Nature::Pseudo => shut.push(mount.point.clone()),
+            }
+        }
+        Ok(parts)
+    }
+
+    /// Tells of a path that led to something and leads nowhere now, where no event can have told of it: what it led
+    /// to is still there, but a link on the way leads elsewhere. Nothing is told of what was moved away or unmounted
+    /// together with the directory that it is in: it was not removed.
+    fn report_loss(&mut self, id: RootId, before: Option<Standing>) -> Result<(), Over> {
+        let (path, key, is_dir) = match before {
+            Some(Standing::File { parent: (path, key), .. }) => (path, key, false),
+            Some(Standing::Directory { path, key, .. }) => (path, key, true),
+            Some(Standing::Missing | Standing::Foreign(_) | Standing::Refused) | None => return Ok(()),
+        };
+        let has_site = self.index.attachments(id).iter().any(|attachment| attachment.directory == path);
+        let mounts = self.mounts.clone();
+        let is_there = Scout::new(&mounts, None).directory(&path).is_ok_and(|place| place.key() == key);
+        if is_there && !has_site { self.outbox.tell(Message::Lost(id, is_dir)) } else { Ok(()) }
+    }
+
+    /// Tells of one entry.
+    pub(super) fn report_entry(
+        &mut self,
+        parent: &Place,
+        name: &Path,
+        change: Change,
+        report: Report,
+    ) -> Result<(), Over> {
+        let key = handle::of(parent.fd.as_fd(), name).ok().map(|handle| handle.on(parent.fsid));
+        let (token, _) = self.groups.of(parent.device);
+        self.outbox.tell(Message::Found(Found {
+            directory: parent.id(token),
+            path: parent.path.clone(),
+            entries: vec![FoundEntry { name: name.as_os_str().to_owned(), change, key }],
+            audience: report.audience,
+            origin: report.origin,
+        }))
+    }
+
+    /// A root is armed as far as it can be.
+    pub(super) fn armed(&mut self, id: RootId) -> Result<(), Over> {
+        let Some(root) = self.roots.get(&id) else { return Ok(()) };
+        self.state(id, root.ways())
+    }
+
+    /// Tells that a root is watched, unless there was trouble with it.
+    pub(super) fn state(&mut self, id: RootId, ways: Vec<By>) -> Result<(), Over> {
+        let trouble = self.roots.get(&id).and_then(|root| root.trouble.clone());
+        if let Some(reason) = trouble {
+            return self.degrade(id, reason);
+        }
+        self.retries.remove(&id);
+        self.tell_state(id, RootState::Armed(ways))
+    }
+
+    /// Tells that a root cannot be watched, and tries again later.
+    pub(super) fn degrade(&mut self, id: RootId, reason: String) -> Result<(), Over> {
+        let (shortest, longest) = RETRY_DELAYS;
+        let (_, delay) = self.retries.get(&id).copied().unwrap_or((Moment::default(), Duration::ZERO));
+        let delay = (delay * 2).clamp(shortest, longest);
+        self.retries.insert(id, (clock::monotonic() + delay, delay));
+        self.tell_state(id, RootState::Degraded(reason))
+    }
+
+    pub(super) fn tell_state(&mut self, id: RootId, state: RootState) -> Result<(), Over> {
+        if let Some((_, waiting)) = &mut self.settling {
+            waiting.remove(&id);
+        }
+        if let Some(chief) = &self.chief {
+            chief.order(|orders| orders.stated.push(id));
+        }
+        self.outbox.tell(Message::State(id, state))
+    }
+
+    /// A root that nobody wants any more leaves nothing behind.
+    pub(super) fn drop_root(&mut self, id: RootId) -> Result<(), Over> {
+        self.recall(id)?;
+        self.close_parts(id, Vec::new())?;
+        self.roots.remove(&id);
+        self.retries.remove(&id);
+        let old = self.index.attach(id, Vec::new());
+        self.outbox.tell(Message::Chart(self.id, id, Vec::new()))?;
+        let left: BTreeSet<PathBuf> = old.into_iter().map(|attachment| attachment.directory).collect();
+        self.trim(&left);
+        Ok(())
+    }
+
+    /// Takes in a root that is new, or wanted by other rules than before.
+    pub(super) fn take_root(&mut self, order: RootOrder) {
+        let id = order.id;
+        match self.roots.get_mut(&id) {
+            Some(root) => root.order = order,
+            None => drop(self.roots.insert(id, Root::new(order))),
+        }
+        self.dirty.insert(id);
+    }
+
+    pub(super) fn is_held(&self, parent: &Place, name: &Path) -> bool {
+        let is_foreign = self.is_foreign(&parent.path);
+        !is_foreign
+            && place::touch(parent.fd.as_fd(), name).is_ok_and(|place| super::walk::is_held(place.as_fd()))
+    }
+}

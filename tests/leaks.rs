@@ -1,0 +1,116 @@
+//! Nothing is left of runs: no zombie, descriptor, thread, control group or memory. One test alone, since it counts
+//! what belongs to the whole process.
+//!
+//! 2 000 runs; `FACRON_LEAK_RUNS=100000 cargo test --release --test leaks` for the gate before a release.
+
+#[path = "common/supervised.rs"]
+mod supervised;
+
+use std::fs;
+use std::time::Duration;
+
+use facron::rule::Rule;
+use facron::supervisor::{Options, SupervisorNotice};
+use facron::sys::cgroup::{ControlGroup, Location, Version};
+use facron::sys::clock;
+use supervised::*;
+
+const RUNS: u64 = 2_000;
+
+/// Runs in flight at once.
+const CONCURRENCY: usize = 8;
+
+/// Memory that may be gained for each run, bytes.
+const SLOPE_MAX: u64 = 8;
+
+/// Memory that the allocator may take its time with, bytes.
+const SLACK: u64 = 1 << 20;
+
+/// What a process has.
+#[derive(Debug, PartialEq, Eq)]
+struct Possessions {
+    descriptors: Vec<String>,
+    threads: usize,
+    groups: usize,
+}
+
+fn possessions() -> Possessions {
+    let list = |directory: &str| fs::read_dir(directory).expect("/proc is there").flatten();
+    let own = i32::try_from(std::process::id()).expect("an int");
+    let groups = Location::own(Version::Two).ok().and_then(|own| {
+        let family = ControlGroup::open(&own.directory.join("facron")).ok()?;
+        let lives = family.children().into_iter();
+        let ours =
+            lives.filter(|name| name.to_string_lossy().starts_with(&format!("{}-", std::process::id())));
+        Some(ours.filter_map(|life| family.child(&life).ok()).map(|life| life.children().len()).sum())
+    });
+    let mut descriptors: Vec<String> = list("/proc/self/fd")
+        .filter_map(|entry| fs::read_link(entry.path()).ok())
+        .map(|target| target.display().to_string())
+        // That of this very look.
+        .filter(|target| !target.ends_with(&format!("/proc/{own}/fd")))
+        .collect();
+    descriptors.sort();
+    Possessions { descriptors, threads: list("/proc/self/task").count(), groups: groups.unwrap_or(0) }
+}
+
+/// Memory of our own, without what is mapped from files, bytes.
+fn memory() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").expect("/proc is there");
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("Linux 4.5");
+    line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") << 10
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "the environment is the test's own border")]
+fn nothing_is_left_of_many_runs() {
+    let count = std::env::var("FACRON_LEAK_RUNS").map_or(RUNS, |count| count.parse().expect("a number"));
+    let program = Some(env!("CARGO_BIN_EXE_facron").into());
+    let mut supervised = Supervised::with(Options { program, ..Options::default() });
+    let mut rules: Vec<Rule> = vec![
+        rule(&["/bin/true"], ""),
+        rule(&["/bin/echo", "hello"], ""),
+        rule(&["/bin/false"], "output = 'discard'\ncontain = 'group'"),
+        rule(&["/bin/cat"], "stdin = 'json'"),
+        rule(&["/does/not/exist"], ""),
+        rule(&["/bin/true"], "cwd = '/does/not/exist'"),
+        script("kill -9 $$", "leftover = 'kill'"),
+    ];
+    let namespaced = rule(&["/bin/true"], "contain = 'pid-namespace'");
+    if supervised.supervisor.can_contain(&namespaced.setting).is_ok() {
+        rules.push(namespaced);
+    }
+    // What is allocated once is no leak.
+    for rule in &rules {
+        run_many(&mut supervised, std::slice::from_ref(rule), 20);
+    }
+    let before = possessions();
+    run_many(&mut supervised, &rules, count / 5);
+    let memory_before = memory();
+    run_many(&mut supervised, &rules, count - count / 5);
+    let gained = memory().saturating_sub(memory_before);
+    assert_eq!(possessions(), before);
+    let allowed = SLOPE_MAX * count + SLACK;
+    assert!(gained <= allowed, "{gained} bytes were gained by {count} runs, and {allowed} are allowed");
+    // Nobody is left to wait for.
+    let left = nix::sys::wait::waitpid(None::<nix::unistd::Pid>, Some(nix::sys::wait::WaitPidFlag::WNOHANG));
+    assert_eq!(left, Err(nix::errno::Errno::ECHILD));
+    assert_eq!(supervised.supervisor.next_deadline(), None);
+}
+
+fn run_many(supervised: &mut Supervised, rules: &[Rule], count: u64) {
+    let (mut started, mut ended) = (0, 0);
+    let mut rules = rules.iter().cycle();
+    while ended < count {
+        while started < count && supervised.supervisor.running().len() < CONCURRENCY {
+            let is_refused = supervised.start(rules.next().expect("a cycle").clone()).is_err();
+            (started, ended) = (started + 1, ended + u64::from(is_refused));
+        }
+        supervised.work_until(clock::monotonic() + Duration::from_secs(10));
+        let exits = supervised.notices.drain(..);
+        ended += exits.filter(|notice| matches!(notice, SupervisorNotice::Exited { .. })).count() as u64;
+    }
+    // The throttle of output is to say what it withheld, and then forgets the rule.
+    supervised.supervisor.ready(clock::monotonic() + Duration::from_secs(120), &mut supervised.notices);
+    supervised.notices.clear();
+}

@@ -1,0 +1,46 @@
+//! The packages: nothing that belongs into them is missing, and what is installed starts and stops.
+#![expect(clippy::disallowed_methods, reason = "the packaging scripts are processes")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The names of what is in a folder of this repository.
+fn names(folder: &str) -> Vec<String> {
+    let entries = fs::read_dir(root().join(folder)).expect("the folder is there");
+    let name = |path: PathBuf| path.file_name().expect("an entry has a name").to_string_lossy().into_owned();
+    entries.map(|entry| name(entry.expect("readable").path())).collect()
+}
+
+#[test]
+fn every_manual_page_and_configuration_is_in_the_debian_package() {
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).expect("Cargo.toml");
+    let (_, deb) = manifest.split_once("[package.metadata.deb]").expect("the package's metadata");
+    for page in names("man") {
+        assert!(deb.contains(&format!("[\"man/{page}\"")), "man/{page} is not packaged");
+    }
+    for file in names("config") {
+        // The unit comes by systemd-units, the schemas by stage.sh, and the demonstration is in the binary.
+        let comes_otherwise = file == "facron.service" || file.ends_with(".schema.json") || file == "rules.d";
+        assert!(
+            comes_otherwise || file.starts_with("demo.") || deb.contains(&format!("[\"config/{file}\"")),
+            "config/{file} is not packaged"
+        );
+    }
+}
+
+#[test]
+fn the_tarball_installs_starts_stops_and_keeps_what_was_changed() {
+    let output = Command::new(root().join("packaging/check.sh"))
+        .arg("tarball")
+        .env("BINARY", env!("CARGO_BIN_EXE_facron"))
+        .output()
+        .expect("bash is there");
+    let said =
+        String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("the tarball is well"), "{said}");
+}
