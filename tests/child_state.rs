@@ -37,7 +37,7 @@ fn spoil_this_process() {
 
 /// What a command says of itself, a fact a line.
 const QUESTIONS: &str = r#"
-    sh -c 'ls /proc/$PPID/fd' | tr '\n' ' ' | sed 's/^/descriptors: /; s/ $/\n/'
+    echo descriptors:; sh -c 'ls /proc/$PPID/fd'
     for number in 0 1 2; do
         case $(readlink /proc/$$/fd/$number) in
             /dev/null) echo "$number: null";; pipe:*) echo "$number: pipe";; *) echo "$number: another";;
@@ -54,7 +54,10 @@ const QUESTIONS: &str = r#"
 "#;
 
 const GOLDEN: &str = "\
-descriptors: 0 1 2
+descriptors:
+0
+1
+2
 0: null
 1: pipe
 2: pipe

@@ -4,6 +4,7 @@
 //! 2 000 runs; `FACRON_LEAK_RUNS=100000 cargo test --release --test leaks` for the gate before a release.
 
 #[path = "common/supervised.rs"]
+#[expect(dead_code, reason = "other tests use the rest")]
 mod supervised;
 
 use std::fs;

@@ -1,9 +1,5 @@
 //! `stdin = "file"`: the command reads the very file of the event, with its own rights, whatever happens to names.
 
-mod common;
-#[path = "common/supervised.rs"]
-mod supervised;
-
 use std::fs;
 use std::os::fd::AsFd as _;
 use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
@@ -14,12 +10,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use facron::event::{Event, ObjectId};
 use facron::rule::Rule;
 use facron::sys::{handle, place};
-use supervised::*;
+
+use crate::common;
+use crate::supervised::*;
 
 /// A rule that reads the file of its event in this directory.
 fn reader(directory: &Path, keys: &str) -> Rule {
     let mut rule = script("cat", &format!("stdin = 'file'\n{keys}"));
-    rule.watch.paths = vec![directory.to_owned()].into();
+    rule.watch.paths = vec![directory.to_owned()];
     rule
 }
 

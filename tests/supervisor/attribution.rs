@@ -1,9 +1,5 @@
 //! Which run caused an event: the kernel's events, real writers, most of them gone before they are looked at. Needs root.
 
-mod common;
-#[path = "common/supervised.rs"]
-mod supervised;
-
 use std::collections::BTreeMap;
 use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
@@ -13,7 +9,9 @@ use facron::event::RunId;
 use facron::supervisor::Options;
 use facron::sys::clock;
 use nix::sys::fanotify::{EventFFlags, Fanotify, InitFlags, MarkFlags, MaskFlags};
-use supervised::*;
+
+use crate::common;
+use crate::supervised::*;
 
 /// A directory whose closes after writing are reported with their process.
 struct Watched {

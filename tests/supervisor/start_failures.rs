@@ -1,9 +1,5 @@
 //! Commands that cannot start: each with its own class, errno and way out, and the supervisor goes on.
 
-mod common;
-#[path = "common/supervised.rs"]
-mod supervised;
-
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
 use std::path::{Path, PathBuf};
@@ -13,7 +9,9 @@ use facron::event::Event;
 use facron::rule::{Output, Rule};
 use facron::supervisor::Options;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
-use supervised::*;
+
+use crate::common;
+use crate::supervised::*;
 
 /// A directory below /run, where root trusts programs; elsewhere for other users.
 fn place() -> tempfile::TempDir {
@@ -100,12 +98,12 @@ fn a_program_that_is_being_written_is_tried_again() {
 #[test]
 fn what_is_longer_than_the_kernel_takes_is_said() {
     let long = event(PathBuf::from(format!("/{}", "x".repeat(131_072))));
-    let rule = with_path_argument(rule(&["/bin/true"], "batch = true"));
+    let told = with_path_argument(rule(&["/bin/true"], "batch = true"));
     let mut supervised = Supervised::new();
-    let failure = supervised.start_for(rule, vec![long]).expect_err("too long");
+    let failure = supervised.start_for(told, vec![long]).expect_err("too long");
     assert_eq!((failure.class.as_str(), failure.is_transient), ("too-long", false));
     let many: Vec<Event> = (0..50_000).map(|number| event(format!("/{number:0>120}"))).collect();
-    let rule = with_path_argument(supervised::rule(&["/bin/true"], "batch = true"));
+    let rule = with_path_argument(rule(&["/bin/true"], "batch = true"));
     let failure = supervised.start_for(rule, many).expect_err("too many");
     assert_eq!(failure.class.as_str(), "too-long");
     assert!(failure.message.contains("paths0"), "{failure:?}");
@@ -276,7 +274,7 @@ fn every_class_has_its_real_cause_in_a_test() {
         include_str!("start_failures.rs"),
         include_str!("containment.rs"),
         include_str!("identity.rs"),
-        include_str!("supervisor.rs"),
+        include_str!("runs.rs"),
     ];
     for (word, ..) in START_FAILURES.iter().filter(|(word, ..)| *word != "other") {
         assert!(sources.iter().any(|source| source.contains(&format!("\"{word}\""))), "{word}");

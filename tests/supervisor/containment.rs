@@ -1,9 +1,5 @@
 //! How whole process trees are held and ended: control groups, PID namespaces, sessions. Needs root.
 
-mod common;
-#[path = "common/supervised.rs"]
-mod supervised;
-
 use std::path::Path;
 use std::time::Duration;
 
@@ -12,7 +8,9 @@ use facron::supervisor::{Options, SupervisorNotice};
 use facron::sys::cgroup::{Location, Version, path_of};
 use facron::sys::clock;
 use facron::sys::process::is_zombie;
-use supervised::*;
+
+use crate::common;
+use crate::supervised::*;
 
 /// A supervisor that has tried everything.
 fn contained() -> Supervised {

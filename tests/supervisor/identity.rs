@@ -1,9 +1,5 @@
 //! Whose rights a command has: exactly those that its rule names, or it does not start. Needs root.
 
-mod common;
-#[path = "common/supervised.rs"]
-mod supervised;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
@@ -13,7 +9,9 @@ use facron::engine::Exit;
 use facron::rule::Rule;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
-use supervised::*;
+
+use crate::common;
+use crate::supervised::*;
 
 /// Users by name with the number of groups that name them as a member.
 const USERS: &[(&str, u32, u32)] = &[
@@ -188,13 +186,11 @@ fn a_daemon_that_is_not_root_can_only_be_itself() {
 #[expect(unsafe_code, reason = "libc has no call for one thread alone")]
 fn become_nobody_in_this_thread() {
     const NOBODY: u32 = 65_534;
-    // SAFETY: These calls take plain numbers, and a list that is empty.
-    let results = unsafe {
-        [
-            libc::syscall(libc::SYS_setgroups, 0, 0),
-            libc::syscall(libc::SYS_setresgid, NOBODY, NOBODY, NOBODY),
-            libc::syscall(libc::SYS_setresuid, NOBODY, NOBODY, NOBODY),
-        ]
-    };
-    assert_eq!(results, [0; 3]);
+    // SAFETY: setgroups(2) takes an empty list.
+    let groups = unsafe { libc::syscall(libc::SYS_setgroups, 0, 0) };
+    // SAFETY: setresgid(2) takes plain numbers.
+    let group = unsafe { libc::syscall(libc::SYS_setresgid, NOBODY, NOBODY, NOBODY) };
+    // SAFETY: setresuid(2) takes plain numbers.
+    let user = unsafe { libc::syscall(libc::SYS_setresuid, NOBODY, NOBODY, NOBODY) };
+    assert_eq!([groups, group, user], [0; 3]);
 }

@@ -1,8 +1,5 @@
 //! Runs under the supervisor: what a command finds, how its output comes, how it ends. Needs no privilege.
 
-#[path = "common/supervised.rs"]
-mod supervised;
-
 use std::fs;
 use std::time::Duration;
 
@@ -10,7 +7,8 @@ use facron::engine::{Exit, StopSignal};
 use facron::rule::Command;
 use facron::supervisor::SupervisorNotice;
 use facron::sys::clock;
-use supervised::*;
+
+use crate::supervised::*;
 
 #[test]
 fn output_comes_line_by_line_and_the_end_after_it() {
