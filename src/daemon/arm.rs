@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
+use crate::event::EventMask;
+use crate::moment::Moment;
 use crate::rule::{Rule, RuleSet, Watch};
 
 use super::Daemon;
 
 impl Daemon {
     /// Gives the monitor the rules in force; it says when they are armed.
-    pub(super) fn arm(&mut self) {
+    pub(super) fn arm(&mut self, now: Moment) {
+        self.is_monitor_settled = false;
         let mut armed = RuleSet { daemon: self.rules.daemon.clone(), rules: Vec::new() };
         for rule in &self.rules.rules {
             let book = self.board.book(&rule.name);
@@ -28,7 +31,16 @@ impl Daemon {
                 }
             }
         }
+        self.arm_guard(now, &armed.rules);
+        armed.rules.iter_mut().for_each(leave_to_guard);
         self.monitor.set_rules(&Arc::new(armed));
+    }
+}
+
+/// A rule that asks for permission events alone is none of the monitor's.
+fn leave_to_guard(rule: &mut Arc<Rule>) {
+    if EventMask::ALL_PERMISSION.contains(rule.watch.on.wanted()) {
+        *rule = Arc::new(unwatched(rule));
     }
 }
 

@@ -61,7 +61,7 @@ impl Daemon {
         let book = self.board.read(&rule.name).expect("every rule of the set has a book");
         let count = |reason: DropReason| (reason.as_str().to_owned(), engine.counters.dropped(reason));
         let dropped: BTreeMap<String, u64> = DropReason::ALL.into_iter().map(count).collect();
-        let reason = book.refusal.clone().or_else(|| book.reason.clone());
+        let reason = book.refusal.clone().or_else(|| book.trouble.clone()).or_else(|| book.reason.clone());
         let state = if engine.is_paused {
             RuleState::Paused
         } else if reason.is_some() {

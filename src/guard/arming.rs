@@ -36,9 +36,6 @@ impl Guard {
             Ok(process) => {
                 self.process = Some(process);
                 self.started = now;
-                for session in self.sessions.clone() {
-                    self.say(&Order::Exempt { session });
-                }
                 if let Some(path) = self.cgroup.clone() {
                     self.say(&Order::ExemptCgroup { path: &path });
                 }

@@ -1,14 +1,10 @@
 //! Who is never asked about: facron itself, its runs, and what they started.
 //!
-//! Whoever waits for an answer is alive, so what /proc says of it is true. A process is known by its session
-//! (one system call), then by its ancestors: a child whose parent died belongs to the daemon, which adopts
-//! orphans (PR_SET_CHILD_SUBREAPER), or to the first process of its pid namespace, whose parent is of ours; and
-//! at last by its control group.
+//! Whoever waits for an answer is alive, so what /proc says of it is true. A process is known by its ancestors, all
+//! the way up to the daemon; where one of them died, by the control group of the runs. What is missed here, the
+//! daemon still knows when it is asked: it hears of every fork.
 
 use crate::sys::peek;
-
-/// Sessions that are remembered at once: as many as there may be runs. What is over is known by its ancestors.
-const SESSIONS_MAX: usize = 4096;
 
 /// Generations that are looked at.
 const ANCESTORS_MAX: usize = 64;
@@ -21,31 +17,13 @@ const CGROUPS_LEN_MAX: usize = 4096;
 pub struct Kin {
     daemon: i32,
     guard: i32,
-    /// In order.
-    sessions: Vec<i32>,
     cgroup: Vec<u8>,
 }
 
 impl Kin {
     /// The daemon and its guard.
     pub fn new(daemon: i32, guard: i32) -> Kin {
-        Kin { daemon, guard, sessions: Vec::with_capacity(SESSIONS_MAX), cgroup: Vec::new() }
-    }
-
-    /// A run of facron's has this session.
-    pub fn add_session(&mut self, session: i32) {
-        if let Err(place) = self.sessions.binary_search(&session)
-            && self.sessions.len() < SESSIONS_MAX
-        {
-            self.sessions.insert(place, session);
-        }
-    }
-
-    /// … and is over.
-    pub fn remove_session(&mut self, session: i32) {
-        if let Ok(place) = self.sessions.binary_search(&session) {
-            self.sessions.remove(place);
-        }
+        Kin { daemon, guard, cgroup: Vec::new() }
     }
 
     /// The runs are in this control group (as in /proc/PID/cgroup), or below it.
@@ -56,11 +34,6 @@ impl Kin {
     /// Whether this is facron itself.
     pub fn is_facron(&self, pid: i32) -> bool {
         pid == self.daemon || pid == self.guard
-    }
-
-    /// Whether this is a session of a run.
-    pub fn has_session(&self, session: Option<i32>) -> bool {
-        session.is_some_and(|session| self.sessions.binary_search(&session).is_ok())
     }
 
     /// Whether a run started this process, by what /proc says. Opens files there, so it is only for openers whom
@@ -94,18 +67,6 @@ fn is_below(cgroups: &[u8], cgroup: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn sessions_come_and_go() {
-        let mut kin = Kin::new(10, 11);
-        kin.add_session(300);
-        kin.add_session(200);
-        kin.add_session(300);
-        assert!(kin.has_session(Some(200)) && kin.has_session(Some(300)) && !kin.has_session(None));
-        kin.remove_session(300);
-        kin.remove_session(300);
-        assert!(kin.has_session(Some(200)) && !kin.has_session(Some(300)));
-    }
 
     #[test]
     fn a_descendant_of_the_daemon_is_kin() {

@@ -47,7 +47,6 @@ mod station;
 mod walk;
 mod wire;
 
-use std::collections::BTreeSet;
 use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -104,7 +103,6 @@ pub struct Guard {
     process: Option<Process>,
     roster: Roster,
     questions: Questions,
-    sessions: BTreeSet<i32>,
     cgroup: Option<Vec<u8>>,
     leaving: Vec<Child>,
     started: Moment,
@@ -138,7 +136,6 @@ impl Guard {
             process: None,
             roster: Roster::default(),
             questions: Questions::default(),
-            sessions: BTreeSet::new(),
             cgroup: None,
             leaving: Vec::new(),
             started: Moment::default(),
@@ -178,21 +175,6 @@ impl Guard {
             self.start(now, notices);
         }
         self.refresh_all(now, notices);
-    }
-
-    /// Members of this session are never asked about: it is a run's. Its children are not either, whether they are
-    /// told of or not, as long as they descend from the daemon; this only makes it cheap.
-    pub fn exempt(&mut self, session: i32) {
-        if self.sessions.insert(session) {
-            self.say(&Order::Exempt { session });
-        }
-    }
-
-    /// … and the run is over.
-    pub fn unexempt(&mut self, session: i32) {
-        if self.sessions.remove(&session) {
-            self.say(&Order::Unexempt { session });
-        }
     }
 
     /// Processes in this control group, as /proc/PID/cgroup shows it, or below it are never asked about: the runs

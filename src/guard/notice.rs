@@ -15,7 +15,7 @@ pub enum GuardNotice {
         rule: Arc<Rule>,
         /// What, and who. Its cause is known by its process id alone.
         event: Event,
-        /// The session of the cause, as it was while it waited: that of a run is known by [`super::Guard::exempt`].
+        /// The session of the cause, as it was while it waited: a run has its own.
         session: Option<i32>,
         /// That the opener waits, and for which answer; the end of a run gives it, or [`super::Guard::answer`].
         question: Option<QuestionId>,

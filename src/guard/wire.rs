@@ -66,10 +66,6 @@ pub enum Order<'o> {
     Retire { post: PostId },
     /// The command has decided.
     Verdict { question: QuestionId, is_allowed: bool },
-    /// Never ask about the members of this session.
-    Exempt { session: i32 },
-    /// … but do so again.
-    Unexempt { session: i32 },
     /// Never ask about processes in this control group, or below it.
     ExemptCgroup { path: &'o [u8] },
 }
@@ -174,9 +170,7 @@ impl Order<'_> {
             Order::Verdict { question, is_allowed } => {
                 Record::new(bytes, 5).question(question).flag(is_allowed).end();
             }
-            Order::Exempt { session } => Record::new(bytes, 6).i32(session).end(),
-            Order::Unexempt { session } => Record::new(bytes, 7).i32(session).end(),
-            Order::ExemptCgroup { path } => Record::new(bytes, 8).rest(path).end(),
+            Order::ExemptCgroup { path } => Record::new(bytes, 6).rest(path).end(),
         }
     }
 }
@@ -191,9 +185,7 @@ impl<'o> Order<'o> {
             3 => Order::Mark { post: fields.post()?, mark: fields.u32()? },
             4 => Order::Retire { post: fields.post()? },
             5 => Order::Verdict { question: fields.question()?, is_allowed: fields.flag()? },
-            6 => Order::Exempt { session: fields.i32()? },
-            7 => Order::Unexempt { session: fields.i32()? },
-            8 => Order::ExemptCgroup { path: fields.rest() },
+            6 => Order::ExemptCgroup { path: fields.rest() },
             _ => return None,
         })
     }
@@ -268,8 +260,6 @@ mod tests {
             Order::Mark { post: POST, mark: 3 },
             Order::Retire { post: POST },
             Order::Verdict { question: QUESTION, is_allowed: true },
-            Order::Exempt { session: 300 },
-            Order::Unexempt { session: 300 },
             Order::ExemptCgroup { path: b"/facron/runs" },
         ]
     }

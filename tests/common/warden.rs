@@ -149,7 +149,6 @@ impl Warden {
         };
         match self.spawner.spawn(&recipe) {
             Ok(child) => {
-                self.guard.exempt(child.pid());
                 self.poller.add(child.as_fd(), self.next_token, READING).expect("it can be polled");
                 self.decisions.push((self.next_token, question, child));
                 self.next_token += 1;
@@ -161,7 +160,6 @@ impl Warden {
     fn decided(&mut self, token: u64) {
         let Some(index) = self.decisions.iter().position(|(own, ..)| *own == token) else { return };
         let (_, question, child) = self.decisions.swap_remove(index);
-        self.guard.unexempt(child.pid());
         let verdict = if child.reap() == Ended::Code(0) { Verdict::Allow } else { Verdict::Deny };
         self.guard.answer(question, verdict);
     }

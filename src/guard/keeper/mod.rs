@@ -252,8 +252,6 @@ impl Keeper {
                 }
             }
             Order::Verdict { question, is_allowed } => self.settle(question, is_allowed, now)?,
-            Order::Exempt { session } => self.kin.add_session(session),
-            Order::Unexempt { session } => self.kin.remove_session(session),
             Order::ExemptCgroup { path } => self.kin.set_cgroup(path),
         }
         Ok(())

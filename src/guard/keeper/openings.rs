@@ -108,15 +108,15 @@ impl Keeper {
             return Ok(());
         }
         self.count_opening(id);
-        let session = peek::session_of(opening.pid);
-        if self.kin.is_facron(opening.pid) || self.kin.has_session(session) {
+        if self.kin.is_facron(opening.pid) {
             return self.answer(id, &opening.file, true, Ground::Kin);
         }
         let mut path = std::mem::take(&mut self.path);
         let told = peek::path_of(opening.file.as_fd(), &mut path);
         let result = match (identity, told) {
             (Ok(identity), Ok(path)) if !is_leaving => {
-                let opener = opener(&opening, session.unwrap_or(0), &identity, path);
+                let session = peek::session_of(opening.pid).unwrap_or(0);
+                let opener = opener(&opening, session, &identity, path);
                 self.judge_known(id, &identity, opener, opening.file, now)
             }
             // Or: its file system does not say which file it is, or its path is too long to be told.
