@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::event::EventMask;
-use crate::rule::{MarkChoice, Rule, Scope};
+use crate::rule::{MarkChoice, Scope, VerdictBy, Watch};
 
 /// The longest `timeout` of a rule whose command decides.
 pub const LIMIT_MAX: Duration = Duration::from_secs(60);
@@ -68,7 +68,7 @@ pub enum Refusal {
     /// The command decides, and has no `timeout`.
     NoTimeout,
     /// … or one of more than a minute.
-    LongTimeout(Duration),
+    LongTimeout,
     /// `scope = "tree"`.
     Tree,
     /// `mark = "filesystem"`.
@@ -92,32 +92,30 @@ pub enum Refusal {
 }
 
 /// Whether the rule asks for permission events.
-pub fn wants_permission(rule: &Rule) -> bool {
-    rule.watch.on.wanted().intersects(EventMask::ALL_PERMISSION)
+pub fn wants_permission(watch: &Watch) -> bool {
+    watch.on.wanted().intersects(EventMask::ALL_PERMISSION)
 }
 
 /// Why a rule that asks for permission events may not guard anything, whatever its paths are.
-pub fn rule_refusal(rule: &Rule) -> Option<Refusal> {
-    if !wants_permission(rule) {
-        return None;
+pub fn rule_refusals(watch: &Watch, verdict: VerdictBy, timeout: Option<Duration>) -> Vec<Refusal> {
+    let mut refusals = Vec::new();
+    if watch.scope == Scope::Tree {
+        refusals.push(Refusal::Tree);
     }
-    if rule.watch.scope == Scope::Tree {
-        return Some(Refusal::Tree);
+    if watch.mark == MarkChoice::Filesystem {
+        refusals.push(Refusal::WholeFileSystem);
     }
-    if rule.watch.mark == MarkChoice::Filesystem {
-        return Some(Refusal::WholeFileSystem);
+    if verdict.command {
+        if watch.on.all_of.iter().any(|group| group.intersects(EventMask::ALL_PERMISSION)) {
+            refusals.push(Refusal::InnerArray);
+        }
+        match timeout {
+            None => refusals.push(Refusal::NoTimeout),
+            Some(timeout) if timeout > LIMIT_MAX => refusals.push(Refusal::LongTimeout),
+            Some(_) => {}
+        }
     }
-    if !rule.verdict.command {
-        return None;
-    }
-    if rule.watch.on.all_of.iter().any(|group| group.intersects(EventMask::ALL_PERMISSION)) {
-        return Some(Refusal::InnerArray);
-    }
-    match rule.ending.timeout {
-        None => Some(Refusal::NoTimeout),
-        Some(timeout) if timeout > LIMIT_MAX => Some(Refusal::LongTimeout(timeout)),
-        Some(_) => None,
-    }
+    refusals
 }
 
 /// Why this path may not be guarded.
@@ -178,14 +176,8 @@ impl fmt::Display for Refusal {
     /// A lower-case sentence that says what is refused, and why.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Refusal::NoTimeout => f.write_str(
-                "a rule whose command decides who may open needs a `timeout`: the opener waits for the command",
-            ),
-            Refusal::LongTimeout(timeout) => write!(
-                f,
-                "a `timeout` of {} is too long for a rule whose command decides: an opener waits for a minute at most",
-                humantime::format_duration(*timeout)
-            ),
+            Refusal::NoTimeout => f.write_str("`verdict = \"command\"` needs a `timeout`"),
+            Refusal::LongTimeout => f.write_str("no opener waits longer than a minute"),
             Refusal::Tree => f.write_str(
                 "permission events cannot guard a tree: what is in a new directory could be opened before the directory \
                  is guarded",
@@ -226,9 +218,8 @@ impl Refusal {
     /// The way out, where there is one.
     pub fn help(&self) -> Option<&'static str> {
         match self {
-            Refusal::NoTimeout | Refusal::LongTimeout(_) => {
-                Some("set `timeout` to at most \"1m\"; who waits longer gets `verdict-default`")
-            }
+            Refusal::NoTimeout => Some("how long may an opener wait? for example `timeout = \"5s\"`"),
+            Refusal::LongTimeout => Some("`timeout` is at most `\"1m\"` where `verdict = \"command\"`"),
             Refusal::Tree => Some("name each directory in `path`, with `scope = \"children\"`"),
             Refusal::WholeFileSystem => Some("leave `mark` out, and name the directories in `path`"),
             Refusal::InnerArray => Some("write the permission event by itself"),
@@ -320,7 +311,7 @@ mod tests {
         let path = PathBuf::from("/a\nb");
         let refusals = [
             Refusal::NoTimeout,
-            Refusal::LongTimeout(Duration::from_secs(61)),
+            Refusal::LongTimeout,
             Refusal::Tree,
             Refusal::WholeFileSystem,
             Refusal::InnerArray,

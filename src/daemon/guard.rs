@@ -32,7 +32,8 @@ pub(super) fn new() -> io::Result<Guard> {
 impl Daemon {
     /// Gives the guard the rules in force that ask for permission events, and whose runs can be held.
     pub(super) fn arm_guard(&mut self, now: Moment, armed: &[Arc<Rule>]) {
-        let wants = |rule: &&Arc<Rule>| guardable::wants_permission(rule) && !rule.watch.paths.is_empty();
+        let wants =
+            |rule: &&Arc<Rule>| guardable::wants_permission(&rule.watch) && !rule.watch.paths.is_empty();
         let guarded: Vec<Arc<Rule>> = armed.iter().filter(wants).cloned().collect();
         if !guarded.is_empty()
             && let Some(path) = self.supervisor.cgroup()

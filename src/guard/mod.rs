@@ -158,7 +158,7 @@ impl Guard {
         let is_same = self.surroundings == surroundings;
         self.surroundings = surroundings;
         let mut before = std::mem::take(&mut self.stations);
-        for rule in rules.iter().filter(|rule| crate::guardable::wants_permission(rule)) {
+        for rule in rules.iter().filter(|rule| crate::guardable::wants_permission(&rule.watch)) {
             let known = before.iter().position(|station| station.rule.name == rule.name);
             let mut station = match known {
                 Some(index) => before.swap_remove(index),

@@ -68,8 +68,10 @@ impl Station {
         mounts: &MountTable,
         names: &mut NameWatcher,
     ) -> Vec<(Place, OwnedFd)> {
-        if let Some(refusal) = guardable::rule_refusal(&self.rule) {
-            self.obstacles = vec![refusal.to_string()];
+        let Rule { watch, verdict, ending, .. } = &*self.rule;
+        let refusals = guardable::rule_refusals(watch, *verdict, ending.timeout);
+        if !refusals.is_empty() {
+            self.obstacles = refusals.iter().map(ToString::to_string).collect();
             return Vec::new();
         }
         let mut places = self.look_once(facts, mounts);
