@@ -190,25 +190,24 @@ impl fmt::Display for Refusal {
                  other events",
             ),
             Refusal::SystemDirectory(path) => {
-                write!(f, "{} itself is never guarded: every program would wait for facron", shown(path))
+                write!(f, "every program needs {}, and would wait for facron", shown(path))
             }
             Refusal::Libraries(path) => {
-                write!(f, "{} is never guarded: every program loads libraries from there", shown(path))
+                write!(f, "every program loads libraries from {}, and would wait for facron", shown(path))
             }
             Refusal::RuleFile(path) => {
-                write!(f, "{} is a rule file: facron could not reload it while somebody waits", shown(path))
+                write!(f, "{} is a rule file, which facron would have to ask itself for", shown(path))
             }
             Refusal::Program(path) => {
-                write!(f, "{} is a program that facron needs to decide: it would wait for itself", shown(path))
+                write!(f, "{} is a program that facron needs to decide, and would wait for itself", shown(path))
             }
             Refusal::OwnDirectory(path) => write!(f, "facron keeps its own files in {}", shown(path)),
             Refusal::ForeignFileSystem(name) => write!(
                 f,
-                "the path is on {name}, which another machine or program serves: when that hangs, the guard would hang \
-                 with it"
+                "another machine or program answers for {name}: when it hangs, the guard would hang with it"
             ),
             Refusal::KernelFileSystem(name) => {
-                write!(f, "the path is on {name}, which has no permission events worth waiting for")
+                write!(f, "{name} has no permission events worth waiting for")
             }
         }
     }

@@ -8,6 +8,7 @@ use super::value::Values;
 use super::written::Place;
 use crate::codes::{Code, GUARD_REFUSED, IMPOSSIBLE, MISSING_KEY, TOO_MUCH};
 use crate::diagnostic::Diagnostic;
+use crate::escape;
 use crate::guardable::{self, Facts, Refusal};
 use crate::rule::{Command, Contain, Leftover, Resource, Rule, Setting, Source, Stdin};
 use crate::template::Template;
@@ -207,7 +208,8 @@ impl Judge<'_, '_, '_> {
             if let Some(refusal) = guardable::path_refusal(path, &Facts::default()) {
                 let span =
                     self.own(KeyId::Path).map_or_else(|| self.header.clone(), |place| place.item(index));
-                let finding = self.values.at(GUARD_REFUSED, span, refusal.to_string());
+                let message = format!("{} cannot be guarded: {refusal}", escape::path(path));
+                let finding = self.values.at(GUARD_REFUSED, span, message);
                 self.values.report(with_way_out(finding, &refusal));
             }
         }

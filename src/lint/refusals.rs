@@ -87,7 +87,8 @@ fn guarded_places(written: &WrittenRule, paths: &[PathBuf], facts: &dyn Facts) -
         let is_said = guardable::path_refusal(path, &guardable::Facts::default()).is_some();
         if let Some(refusal) = guardable::path_refusal(path, &known).filter(|_| !is_said) {
             let span = written.item_span(KeyId::Path, index);
-            let finding = GUARD_REFUSED.at(written.source, span, refusal.to_string());
+            let message = format!("{} cannot be guarded: {refusal}", escape::path(path));
+            let finding = GUARD_REFUSED.at(written.source, span, message);
             findings.push(match refusal.help() {
                 Some(help) => finding.with_help(help),
                 None => finding,
