@@ -112,7 +112,7 @@ codes! {
     OPTION "F031" Warning "an argument that a file name could turn into an option"
         "A file may be called `-rf`. Where an argument begins with a name, put `--` before it, or use `{path}`, which \
          begins with `/`. For a classic token this is a note, since the line may have worked for years."
-    SHELL_SYNTAX "F032" Warning "shell syntax where no shell runs"
+    SHELL_SYNTAX "F032" Note "shell syntax where no shell runs"
         "`command` starts the program directly: `>`, `|`, `&&`, `$HOME` and the like reach it as plain arguments. \
          Write `shell` instead, where the names are in `\"$@\"`."
     ONE_OF_BATCH "F033" Warning "a placeholder that shows one path of a batch"

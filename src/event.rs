@@ -139,7 +139,7 @@ impl EventMask {
     pub const EMPTY: EventMask = EventMask(0);
     /// Everything that the kernel reports after the fact (the set `all`), but `q-overflow`, which stands alone.
     pub const ALL_KERNEL: EventMask =
-        EventMask(Self::OPEN_PERM.0 - 1 & !Self::ARRIVED.0 & !Self::Q_OVERFLOW.0);
+        EventMask((Self::OPEN_PERM.0 - 1) & !Self::ARRIVED.0 & !Self::Q_OVERFLOW.0);
     /// Every permission event (the set `all-perm`).
     pub const ALL_PERMISSION: EventMask =
         Self::OPEN_PERM.union(Self::ACCESS_PERM).union(Self::OPEN_EXEC_PERM);

@@ -288,6 +288,7 @@ fn the_sample_is_clean() {
 
 /// The budget is a second and 64 MiB for a release build; a debug build on a busy machine may take longer.
 #[test]
+#[expect(clippy::disallowed_methods, reason = "it is about time")]
 fn ten_thousand_rules_are_checked_quickly_and_in_little_memory() {
     let directory = tempfile::tempdir().expect("a directory");
     let rule = |number: usize| {

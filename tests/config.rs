@@ -280,6 +280,16 @@ fn syntax_errors_do_not_cascade() {
         "[[rule]]\nname = \"a\ndebonce = \"1s\"\n",
         &["2:10 F001 this string is never closed", "3:1 F002 unknown key `debonce`"],
     );
+    check(
+        "a = 'b\nb = \"\"\"x\n",
+        &[
+            "1:1 F002 unknown key `a` at the top of a file",
+            "1:7 F001 this string is never closed",
+            "2:1 F002 unknown key `b` at the top of a file",
+            "3:1 F001 this string is never closed",
+        ],
+    );
+    check("[daemon]\nconcurrency = 022\n", &["2:15 F001 a number has no leading zero"]);
     check("[[rule]]\nname = 'a'\nname = 'b'\n", &["3:1 F001 `name` is written twice"]);
     check("[rule]\nname = 'a'\n", &["1:1 F001 there may be any number of rules: `[[rule]]`"]);
 }

@@ -1,4 +1,5 @@
 //! The main job on the real kernel: a file changes, the command runs under supervision.
+#![expect(clippy::disallowed_methods, reason = "the test plays the people around facron")]
 
 mod common;
 #[path = "common/daemon.rs"]

@@ -352,17 +352,11 @@ fn what_may_not_be_guarded_is_not() {
     let link = ground.place.path("link");
     symlink("/usr", &link).expect("ours");
     let link = link.to_str().expect("UTF-8");
-    for (path, reason) in [
-        ("/usr/lib", "every program needs /usr/lib"),
-        (link, "every program needs /usr"),
-        ("/proc/1", "proc"),
-    ] {
+    for (path, reason) in [(link, "every program needs /usr"), ("/proc/1", "proc")] {
         let warden = Warden::launch(&ground, &rule(path, ""), None);
         warden.wait_for("degraded r");
         assert!(warden.log().contains(reason), "{path}: {}", warden.log());
     }
-    let warden = Warden::launch(&ground, &rule("/srv", "scope = \"tree\""), None);
-    warden.wait_for("degraded r permission events cannot guard a tree");
     watchdog.assert_silent();
 }
 
@@ -484,7 +478,8 @@ fn a_daemon_without_descriptors_leaves_the_answer_to_the_guard() {
     assert!(!denied.is_allowed && denied.took >= Duration::from_millis(500), "{denied:?}");
     warden.wait_for("cannot ask");
     rlimit(warden.pid(), limit);
-    assert!(open(&public).is_allowed && !open(&secret).is_allowed);
+    wait_until(|| open(&public).is_allowed, || "nobody decides any more".to_owned());
+    assert!(!open(&secret).is_allowed);
     watchdog.assert_silent();
 }
 
@@ -560,6 +555,7 @@ fn between_question_and_answer_the_guard_makes_no_call_that_could_wait() {
                 "epoll_pwait",
                 "prlimit64",
                 "getrlimit",
+                "fcntl",
                 "timer_settime",
                 "clock_gettime",
             ],

@@ -1,6 +1,5 @@
 //! That the guard allocates nothing for those who wait, counted by the allocator itself: this test program plays the
 //! guard's process as well.
-#![expect(missing_docs, reason = "a test")]
 
 mod common;
 #[path = "common/guarded.rs"]

@@ -1,11 +1,11 @@
 //! Permission events from end to end: the real daemon, its guard, real commands.
-#![expect(missing_docs, reason = "a test")]
 
 mod common;
 #[path = "common/guarded.rs"]
 #[expect(dead_code, reason = "the part of the daemon that other tests play")]
 mod guarded;
 #[path = "common/daemon.rs"]
+#[expect(dead_code, reason = "what the other tests of the daemon need")]
 mod harness;
 
 use std::fs;

@@ -122,6 +122,7 @@ fn translated(bytes: Vec<u8>) -> Vec<u8> {
     text.into_bytes()
 }
 
+#[expect(clippy::disallowed_methods, reason = "it is about time")]
 fn judge(directory: &Path, id: &str, expect: &str, bytes: &[u8]) {
     let path = directory.join("rules.toml");
     fs::write(&path, bytes).expect("a file");

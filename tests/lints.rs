@@ -1,123 +1,21 @@
 //! Every kind of finding: a file that has it, what is said about it, and the file after it was mended, which is
 //! clean. Facts about the system are made up by comments in the files. `FACRON_BLESS=1` writes what is said.
 
-use std::collections::BTreeMap;
+#[path = "common/made_up.rs"]
+mod made_up;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use facron::codes::CODES;
 use facron::config;
 use facron::diagnostic::{Diagnostic, Severity, SourceText};
-use facron::lint::facts::{Account, Facts, FileKind, FileSystem, Seen};
 use facron::lint::{LINTS, Texts, lint};
 use facron::report::{Report, text, with_safe_fixes};
-use facron::rule::Identity;
-use facron::sys::trust::{Distrust, Flaw};
+use made_up::MadeUp;
 
 /// Findings that come from reading files, which no text can show; tests/check.rs has them.
 const ABOUT_FILES: &[&str] = &["F021", "F022"];
-
-/// A system where every program, directory and user exists, but for what the comments of a file say.
-#[derive(Default)]
-struct MadeUp {
-    seen: BTreeMap<PathBuf, Seen>,
-    heads: BTreeMap<PathBuf, Vec<u8>>,
-    links: BTreeMap<PathBuf, PathBuf>,
-    file_systems: BTreeMap<PathBuf, FileSystem>,
-    distrusted: BTreeMap<PathBuf, u32>,
-    unknown_users: Vec<String>,
-    file_links: u64,
-}
-
-impl MadeUp {
-    fn new(text: &str) -> MadeUp {
-        let mut facts = MadeUp { file_links: 1, ..MadeUp::default() };
-        for line in text.lines().filter_map(|line| line.strip_prefix("# ")) {
-            let words: Vec<&str> = line.split(' ').collect();
-            match words[..] {
-                ["seen", path, "missing"] => facts.put(path, Seen::Missing),
-                ["seen", path, "file", mode] => {
-                    let mode = u32::from_str_radix(mode, 8).expect("octal");
-                    facts.put(path, Seen::Present { kind: FileKind::Regular, mode, links: 1 });
-                }
-                ["head", path, head] => {
-                    facts.heads.insert(path.into(), head.replace("\\r", "\r").into_bytes());
-                }
-                ["link", path, link] => drop(facts.links.insert(path.into(), link.into())),
-                ["file", "system", path, "foreign", kind] => {
-                    facts.file_systems.insert(path.into(), FileSystem::Foreign(kind.into()));
-                }
-                ["file", "system", path, "pseudo", kind] => {
-                    facts.file_systems.insert(path.into(), FileSystem::Pseudo(kind.into()));
-                }
-                ["distrusted", path, mode] => {
-                    facts.distrusted.insert(path.into(), u32::from_str_radix(mode, 8).expect("octal"));
-                }
-                ["unknown", "user", name] => facts.unknown_users.push(name.into()),
-                ["links", count] => facts.file_links = count.parse().expect("a number"),
-                _ => panic!("no fact: {line}"),
-            }
-        }
-        facts
-    }
-
-    fn put(&mut self, path: &str, seen: Seen) {
-        self.seen.insert(path.into(), seen);
-    }
-}
-
-impl Facts for MadeUp {
-    fn own_ids(&self) -> (u32, u32) {
-        (0, 0)
-    }
-
-    fn user(&self, user: &Identity) -> Account {
-        match user {
-            Identity::Name(name) if self.unknown_users.contains(name) => Account::Unknown,
-            Identity::Name(name) if name == "root" => Account::Known(0),
-            Identity::Name(_) => Account::Known(1000),
-            Identity::Id(id) => Account::Known(*id),
-        }
-    }
-
-    fn group(&self, group: &Identity) -> Account {
-        self.user(group)
-    }
-
-    fn seen(&self, path: &Path) -> Seen {
-        let is_program = path.parent().is_some_and(|parent| parent.ends_with("bin"));
-        let kind = if is_program { FileKind::Regular } else { FileKind::Directory };
-        let links =
-            if path.extension().is_some_and(|extension| extension == "toml") { self.file_links } else { 1 };
-        self.seen.get(path).copied().unwrap_or(Seen::Present { kind, mode: 0o755, links })
-    }
-
-    fn head(&self, program: &Path) -> Option<Vec<u8>> {
-        Some(self.heads.get(program).cloned().unwrap_or_else(|| b"\x7fELF".to_vec()))
-    }
-
-    fn distrusted(&self, path: &Path) -> Vec<Distrust> {
-        let mode = self.distrusted.get(path).copied();
-        let distrust = |mode| Distrust {
-            component: path.to_owned(),
-            flaw: Flaw::WritableByOthers(mode),
-            mend: Some(format!("chmod go-w {}", path.display())),
-        };
-        mode.map(distrust).into_iter().collect()
-    }
-
-    fn foreign_link(&self, path: &Path) -> Option<PathBuf> {
-        self.links.get(path).cloned()
-    }
-
-    fn resolved(&self, path: &Path) -> Option<PathBuf> {
-        Some(path.to_owned())
-    }
-
-    fn file_system(&self, path: &Path) -> FileSystem {
-        self.file_systems.get(path).cloned().unwrap_or(FileSystem::Local)
-    }
-}
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/lints")
@@ -193,4 +91,28 @@ fn no_file_is_about_a_code_that_is_no_more() {
         let name = entry.expect("an entry").file_name().into_string().expect("UTF-8");
         assert!(CODES.iter().any(|code| name.starts_with(code.name)), "{name}");
     }
+}
+
+#[test]
+fn a_users_own_daemon_runs_commands_as_that_user_only() {
+    let rule = "[[rule]]\nname = 'r'\npath = '/srv/in'\ncommand = '/usr/bin/true'\ntimeout = '1s'\nno-new-privs = true\n";
+    let said = |lines: &str| {
+        let (_, findings) = findings("r.toml", &format!("# own id 1000\n{rule}{lines}"));
+        findings
+            .into_iter()
+            .map(|finding| format!("{} {}", finding.code, finding.message))
+            .collect::<Vec<_>>()
+    };
+    // The made-up system gives every user but root the number 1000.
+    assert_eq!(said("user = 'alice'"), [""; 0]);
+    assert_eq!(said("user = 1000\ngroup = 1000"), [""; 0]);
+    assert_eq!(
+        said("user = 'root'"),
+        ["F018 only root can run a command as another user than its own: `root`"]
+    );
+    assert_eq!(said("user = 0"), ["F018 only root can run a command as another user than its own: 0"]);
+    assert_eq!(
+        said("user = 1000\ngroup = 4"),
+        ["F018 only root can run a command as another group than its own: 4"]
+    );
 }

@@ -1,5 +1,6 @@
 //! What the program says and what its manual says is one truth: every table against its page, and mandoc's opinion.
 
+#[expect(dead_code, reason = "this test needs only a part of it")]
 mod common;
 
 use std::collections::BTreeSet;

@@ -81,7 +81,7 @@ fn the_service_manager_hears_of_everything_and_commands_of_nothing() {
     let mut daemon = Daemon::start(&place, |command| {
         command.env("NOTIFY_SOCKET", place.path("notify")).env("WATCHDOG_USEC", "1000000");
     });
-    let mut wait_for = |words: &str| {
+    let wait_for = |words: &str| {
         let mut bytes = [0; 4096];
         loop {
             let count = socket.recv(&mut bytes).unwrap_or_else(|error| panic!("no {words}: {error}"));

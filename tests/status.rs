@@ -105,6 +105,7 @@ fn status(has_decisions: bool) -> Response {
         runs: RunCounts { ok: 1, failed: 1 },
         dropped: [("skip".to_owned(), 4)].into(),
         last: Some(last),
+        guard: None,
         decisions: has_decisions.then(|| vec![decision().to_status()]),
     };
     let bare = RuleStatus { last: None, description: None, reason: None, ..rule.clone() };

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use super::output::say;
 use super::{ExitStatus, Global};
+use crate::config;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::escape;
 use crate::import::{self, Code, Concurrency, Dialect, Options};
@@ -36,10 +37,10 @@ pub struct Args {
     #[arg(long, requires = "output")]
     force: bool,
     /// Put this debounce on every rule, such as 500ms
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", value_parser = |text: &str| config::duration(text, true))]
     debounce: Option<Duration>,
     /// Put this timeout on every rule, such as 10m
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", value_parser = |text: &str| config::duration(text, false))]
     timeout: Option<Duration>,
     /// Let every rule run its command this often at once, with one more run for what came meanwhile [default:
     /// without a limit, every event its own run, as the classic daemons did]
@@ -121,16 +122,6 @@ fn explain_once(findings: &mut [Diagnostic]) {
         if let Some(code) = Code::from_name(finding.code).filter(|code| told.insert(code.name)) {
             finding.notes = vec![code.did.to_owned(), code.now.to_owned()];
         }
-    }
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
-    let span = humantime::parse_duration(text).map_err(|error| error.to_string())?;
-    if (Duration::from_millis(1)..=LONGEST).contains(&span) {
-        Ok(span)
-    } else {
-        Err("a duration is between 1ms and 366 days".to_owned())
     }
 }
 

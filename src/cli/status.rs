@@ -147,6 +147,7 @@ mod tests {
             runs: RunCounts { ok: 16, failed: 1 },
             dropped: dropped(3, 0),
             last: Some(last),
+            guard: None,
             decisions: None,
         };
         let backup = RuleStatus {
@@ -164,6 +165,7 @@ mod tests {
             runs: RunCounts::default(),
             dropped: dropped(0, 0),
             last: None,
+            guard: None,
             decisions: None,
         };
         let daemon = DaemonStatus {

@@ -6,11 +6,14 @@
 mod combine;
 mod command;
 mod document;
+mod duration;
 mod events;
 pub mod files;
 mod findings;
+mod globs;
 mod identity;
 pub mod keys;
+mod limits;
 mod lower;
 mod schema;
 mod setting;
@@ -29,9 +32,10 @@ pub use written::{Place, WrittenRule};
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::codes::{DUPLICATE, TOO_MUCH, UNREADABLE};
-use crate::diagnostic::{Diagnostic, Lines, SourceText};
+use crate::diagnostic::{Diagnostic, Lines, SourceText, boundary_before};
 use crate::rule::{DaemonSettings, RuleSet, Source};
 use combine::Judge;
 use document::{Document, Section};
@@ -70,12 +74,22 @@ pub fn decode(name: &str, source: usize, bytes: Vec<u8>) -> (SourceText, Option<
         Ok(text) => (SourceText { name: name.into(), text: text.into() }, None),
         Err(error) => {
             let valid = error.utf8_error().valid_up_to();
-            let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
-            let place = valid..valid + char::REPLACEMENT_CHARACTER.len_utf8();
+            let mut text = String::from_utf8_lossy(error.as_bytes()).into_owned();
+            // What stands for a bad byte is longer than the byte.
+            text.truncate(boundary_before(&text, FILE_BYTES_MAX));
+            let place = valid..(valid + char::REPLACEMENT_CHARACTER.len_utf8()).min(text.len());
             let finding = UNREADABLE.at(source, place, "the file is not UTF-8 from here on");
             (SourceText { name: name.into(), text: text.into() }, Some(finding))
         }
     }
+}
+
+/// Reads a duration as the rule file has it, for options that stand for one of its keys.
+///
+/// # Errors
+/// What is wrong with it, as a predicate.
+pub fn duration(text: &str, may_be_zero: bool) -> Result<Duration, String> {
+    duration::parse_duration(text, may_be_zero, keys::DURATION_MILLIS_MAX).map_err(|fault| fault.message)
 }
 
 fn too_large(source: usize) -> Diagnostic {

@@ -135,8 +135,15 @@ fn finding(source: usize, text: &str, table: &DeTable<'_>, span: Range<usize>, m
             .with_help(format!("write `\"{}\"`", shown(raw).trim_matches('`')))
             .with_fix(span, format!("\"{raw}\""), true);
     }
-    if message.starts_with("invalid basic string, expected `\"`") {
-        return at("this string is never closed".to_owned()).with_help("close it with `\"`");
+    if let Some((kind, quote)) = message.split_once(" string, expected ")
+        && matches!(quote, "`\"`" | "`'`" | "'`'")
+        && kind.starts_with("invalid")
+    {
+        return at("this string is never closed".to_owned()).with_help(format!("close it with {quote}"));
+    }
+    if message.starts_with("unexpected leading zero") {
+        return at("a number has no leading zero".to_owned())
+            .with_help("an octal number such as a umask is written in quotes");
     }
     if message.starts_with("missing escaped value") {
         return at("a `\\` in a string in double quotes begins an escape, and this is none".to_owned())

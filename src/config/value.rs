@@ -6,19 +6,16 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use toml::Spanned;
 use toml::de::DeValue;
 
 use super::findings::Findings;
-use super::keys::{DURATION_MILLIS_MAX, Key, Kind};
+use super::keys::{Key, Kind};
 use super::text::{is_same_word, nearest, shown};
-use crate::codes::{
-    BAD_DURATION, BAD_GLOB, BAD_NAME, BAD_PATH, Code, OUT_OF_RANGE, TOO_MUCH, UNKNOWN_WORD, WRONG_TYPE,
-};
-use crate::diagnostic::{Diagnostic, boundary_after};
-use crate::glob::{Glob, GlobError, TEMPORARY, TEMPORARY_NAME};
+use crate::codes::{BAD_NAME, BAD_PATH, Code, OUT_OF_RANGE, TOO_MUCH, UNKNOWN_WORD, WRONG_TYPE};
+use crate::diagnostic::Diagnostic;
+use crate::glob::Glob;
 use crate::rule::Identity;
 
 /// The longest path that the kernel takes, bytes (PATH_MAX without its NUL).
@@ -139,35 +136,6 @@ impl Values<'_, '_> {
         }
     }
 
-    /// A duration, or none for the word of the key.
-    pub fn duration(&mut self, key: &Key, value: &Value<'_>) -> Option<Option<Duration>> {
-        let Kind::Duration { word, may_be_zero, millis_max } = key.kind else {
-            unreachable!("the table of keys says that {} is no duration", key.name);
-        };
-        let text = match value.get_ref() {
-            DeValue::Integer(number) => {
-                let message = format!("`{}` needs a unit of time", key.name);
-                let finding = self.at(BAD_DURATION, value.span(), message);
-                let number: String = number.as_str().chars().take(20).collect();
-                self.report(
-                    finding.with_help(format!("write `\"{number}s\"` for seconds, or `\"{number}ms\"`")),
-                );
-                return None;
-            }
-            DeValue::String(text) if word == Some(text.as_ref()) => return Some(None),
-            _ => self.string(key, value)?,
-        };
-        match parse_duration(text, may_be_zero, millis_max) {
-            Ok(duration) => Some(Some(duration)),
-            Err(fault) => {
-                let finding =
-                    self.at(BAD_DURATION, value.span(), format!("`{}` {}", key.name, fault.message));
-                self.report(Diagnostic { help: fault.help, ..finding });
-                None
-            }
-        }
-    }
-
     /// The items of an array, or the one value that stands for an array of it.
     pub fn items<'v, 't>(&mut self, value: &'v Value<'t>) -> &'v [Value<'t>] {
         match value.get_ref() {
@@ -227,39 +195,6 @@ impl Values<'_, '_> {
         Some(codes)
     }
 
-    /// One glob or several; equal ones are compiled once.
-    pub fn globs(&mut self, key: &Key, value: &Value<'_>) -> Option<Vec<Glob>> {
-        let lists = self.list(value, |values, item| values.glob(key, item))?;
-        Some(lists.into_iter().flatten().collect())
-    }
-
-    /// A glob, or those that `@temporary` stands for.
-    fn glob(&mut self, key: &Key, value: &Value<'_>) -> Option<Vec<Glob>> {
-        let text = self.string(key, value)?;
-        let texts = if text == TEMPORARY_NAME { TEMPORARY } else { &[text][..] };
-        let compiled: Result<Vec<Glob>, GlobError> = texts
-            .iter()
-            .map(|text| match self.globs.get(*text) {
-                Some(glob) => Ok(glob.clone()),
-                None => {
-                    let glob = Glob::parse(text)?;
-                    self.globs.insert((*text).to_owned(), glob.clone());
-                    Ok(glob)
-                }
-            })
-            .collect();
-        match compiled {
-            Ok(globs) => Some(globs),
-            Err(error) => {
-                let end = boundary_after(text, error.offset + 1);
-                let span = self.inside(value, error.offset..end);
-                let finding = self.at(BAD_GLOB, span, format!("{} is no glob: {error}", shown(text)));
-                self.report(finding);
-                None
-            }
-        }
-    }
-
     /// The name of a rule.
     pub fn rule_name(&mut self, key: &Key, value: &Value<'_>) -> Option<Arc<str>> {
         let name = self.string(key, value)?;
@@ -297,57 +232,6 @@ impl Values<'_, '_> {
     pub fn too_long(&mut self, value: &Value<'_>, what: &str, max: usize) {
         let finding = self.at(TOO_MUCH, value.span(), format!("{what} is longer than {max} bytes"));
         self.report(finding);
-    }
-}
-
-/// What is wrong with a text, and the way out.
-pub(super) struct Fault {
-    /// A predicate: `is …`, `needs …`.
-    pub message: String,
-    /// In words.
-    pub help: Option<String>,
-}
-
-/// A duration as humantime writes it, between 1 ms and a maximum.
-pub(super) fn parse_duration(text: &str, may_be_zero: bool, millis_max: u64) -> Result<Duration, Fault> {
-    let fault = |message: String, help: Option<String>| Err(Fault { message, help });
-    let example = || Some("a duration is written as `\"250ms\"`, `\"10m\"` or `\"1h 30m\"`".to_owned());
-    // humantime knows month and year, which are no fixed span; `1M` is more often meant as minutes.
-    if text.len() > 100 {
-        return fault("is not a duration".to_owned(), example());
-    }
-    let mut units = text.split(|c: char| !c.is_alphabetic());
-    if units.clone().any(|unit| unit == "M") {
-        let minutes = text.replace('M', "m");
-        return fault(
-            format!("is not a duration: `M` in {} would be a month", shown(text)),
-            Some(format!("write `\"{minutes}\"` for minutes")),
-        );
-    }
-    if !text.trim().is_empty() && units.all(str::is_empty) && text.trim() != "0" {
-        let number: String = text.trim().chars().take(20).collect();
-        return fault(
-            "needs a unit of time".to_owned(),
-            Some(format!("write `\"{number}s\"` for seconds, or `\"{number}ms\"`")),
-        );
-    }
-    let Ok(duration) = humantime::parse_duration(text) else {
-        return fault(format!("is not a duration: {}", shown(text)), example());
-    };
-    let max = Duration::from_millis(millis_max);
-    if duration.is_zero() && may_be_zero {
-        Ok(duration)
-    } else if duration < Duration::from_millis(1) {
-        fault(format!("is at least 1 ms, not {}", shown(text)), None)
-    } else if duration > max {
-        let max = if max.as_millis() == u128::from(DURATION_MILLIS_MAX) {
-            "366 days".to_owned()
-        } else {
-            humantime::format_duration(max).to_string()
-        };
-        fault(format!("is at most {max}, not {}", shown(text)), None)
-    } else {
-        Ok(duration)
     }
 }
 

@@ -121,7 +121,7 @@ impl Response {
     }
 
     /// As a line.
-    pub(super) fn to_line(&self) -> Vec<u8> {
+    pub fn to_line(&self) -> Vec<u8> {
         line(serde_json::to_value(self))
     }
 
@@ -129,7 +129,7 @@ impl Response {
     ///
     /// # Errors
     /// What is wrong with it, fit to be shown.
-    pub(super) fn from_line(line: &[u8]) -> Result<Response, String> {
+    pub fn from_line(line: &[u8]) -> Result<Response, String> {
         let object = object(line)?;
         serde_json::from_value(object).map_err(|error| shown(&error.to_string()))
     }
@@ -137,7 +137,7 @@ impl Response {
 
 impl Verb {
     /// As a line.
-    pub(super) fn to_line(&self) -> Vec<u8> {
+    pub fn to_line(&self) -> Vec<u8> {
         line(serde_json::to_value(self))
     }
 
@@ -145,7 +145,7 @@ impl Verb {
     ///
     /// # Errors
     /// What is wrong with it, fit to be shown.
-    pub(super) fn from_line(line: &[u8]) -> Result<Verb, String> {
+    pub fn from_line(line: &[u8]) -> Result<Verb, String> {
         let object = object(line)?;
         serde_json::from_value(object).map_err(|error| shown(&error.to_string()))
     }

@@ -5,8 +5,9 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::control::GuardCounts;
 use crate::event::Event;
-use crate::guard::{Guard, GuardNotice, QuestionId, Surroundings, Verdict};
+use crate::guard::{Counts, Guard, GuardNotice, QuestionId, Surroundings, Verdict};
 use crate::guardable;
 use crate::moment::Moment;
 use crate::rule::{Command, Rule};
@@ -113,6 +114,14 @@ impl Daemon {
         } else if let Some(question) = question {
             self.guard.answer(question, Verdict::Allow);
         }
+    }
+
+    /// What became of those who opened what a rule guards.
+    pub(super) fn guard_counts(&self, rule: &Rule) -> Option<GuardCounts> {
+        let status = self.guard.status().find(|status| status.rule == rule.name)?;
+        let Counts { openings, asked, allowed, denied, by_default, cached, exempt, late, lost: _ } =
+            status.counts;
+        Some(GuardCounts { openings, asked, allowed, denied, by_default, cached, exempt, late })
     }
 
     /// What must not be guarded, since facron needs it to decide.

@@ -88,6 +88,7 @@ impl Daemon {
             running: engine.running as u64,
             runs: RunCounts { ok: engine.counters.ok, failed: engine.counters.failed },
             dropped,
+            guard: self.guard_counts(rule),
             last: book.last.clone(),
             decisions: with_decisions.then(decisions),
         }

@@ -13,14 +13,14 @@ impl Engine {
     /// Whether a change on one more path of this rule would be taken in; else the rule would owe a rescan. A walk that
     /// hands in its findings waits for this, or it would have to be repeated again and again.
     pub fn has_room(&self, rule: RuleId) -> bool {
-        let lane = self.lane_id(rule).and_then(|id| self.lanes.get(&id));
+        let lane = self.lane_id(rule).and_then(|id| self.lanes.get(id));
         lane.is_some_and(|lane| self.has_room_in_all() && lane.has_room())
     }
 
     pub(super) fn on_event(&mut self, rule: RuleId, event: Event) {
         let Some(id) = self.lane_id(rule) else { return };
         self.touch(id);
-        let lane = self.lanes.get_mut(&id).expect("the lane of a rule exists");
+        let lane = &mut self.lanes[id];
         let lineage = self.lineages.caused_by(event.cause.run);
         if lane.rule.watch.ignore_self && lineage.contains(&lane.rule.name) {
             return self.drop_event(id, event, DropReason::Itself);
@@ -38,7 +38,7 @@ impl Engine {
     /// An event that the rule asks for.
     fn on_match(&mut self, id: LaneId, event: Event, lineage: Lineage) {
         let has_room = self.has_room_in_all();
-        let lane = self.lanes.get_mut(&id).expect("the caller found it");
+        let lane = &mut self.lanes[id];
         lane.counters.matched += 1;
         let is_leading = lane.rule.gather.edge == Edge::Leading;
         let by_path = (!lane.rule.gather.batch).then_some(event.path.as_path());
@@ -56,7 +56,7 @@ impl Engine {
     /// An event waits from here on.
     fn take_in(&mut self, id: LaneId, event: Event, lineage: Lineage) {
         let now = self.now;
-        let lane = self.lanes.get_mut(&id).expect("the caller found it");
+        let lane = &mut self.lanes[id];
         let path: Arc<Path> = Arc::from(event.path.as_path());
         let running = match lane.held.get(&path) {
             _ if lane.is_batch() => (!lane.running.is_empty()).then_some(lane.batch_streak),
@@ -90,7 +90,7 @@ impl Engine {
             // The run that caused it is not of this life.
             event.cause = Cause { run: None, ..event.cause };
             let has_room = self.agenda.load.paths < PATHS_MAX;
-            let lane = self.lanes.get_mut(&id).expect("the lane of a rule exists");
+            let lane = &mut self.lanes[id];
             lane.counters.matched += 1;
             if !lane.is_waiting(&event.path) && !has_room {
                 self.owe_for(id, &event, 1);
@@ -98,8 +98,7 @@ impl Engine {
             }
             let path: Arc<Path> = Arc::from(event.path.as_path());
             self.take_in(id, event, Lineage::default());
-            let lane = self.lanes.get_mut(&id).expect("the lane of a rule exists");
-            if let Some(entry) = lane.dirty.get_mut(&path) {
+            if let Some(entry) = self.lanes[id].dirty.get_mut(&path) {
                 entry.is_accepted = true;
             }
             self.refresh(id);
@@ -112,9 +111,9 @@ impl Engine {
 
     /// Events of these rules may have been lost.
     pub(super) fn on_overflow(&mut self, rules: &[RuleId]) {
-        for id in rules.iter().filter_map(|rule| self.lane_id(*rule)).collect::<Vec<_>>() {
-            let lane = self.lanes.get(&id).expect("the lane of a rule exists");
-            if lane.rule.watch.on_overflow == OnOverflow::Rescan {
+        for rule in rules {
+            let Some(id) = self.lane_id(*rule) else { continue };
+            if self.lanes[id].rule.watch.on_overflow == OnOverflow::Rescan {
                 self.owe(id, 0);
             }
         }
@@ -123,7 +122,7 @@ impl Engine {
     /// The walk that was asked for is over, and all that it found has come.
     pub(super) fn on_rescan_done(&mut self, rule: RuleId) {
         let Some(id) = self.lane_id(rule) else { return };
-        let lane = self.lanes.get_mut(&id).expect("the lane of a rule exists");
+        let lane = &mut self.lanes[id];
         let Some(answered) = lane.rescan.under_way.take() else { return };
         lane.counters.covered += answered;
         self.changes.push(Change::Rule { rule: Arc::clone(&lane.rule.name) });
@@ -132,7 +131,7 @@ impl Engine {
 
     /// An event will not be answered.
     fn drop_event(&mut self, id: LaneId, event: Event, reason: DropReason) {
-        let lane = self.lanes.get_mut(&id).expect("the caller found it");
+        let lane = &mut self.lanes[id];
         lane.counters.count_dropped(reason, 1);
         let rule = Arc::clone(&lane.rule.name);
         self.actions.push(Action::Report(Report::Dropped { rule, path: Some(event.path), reason, count: 1 }));
@@ -145,7 +144,7 @@ impl Engine {
             self.owing.insert(id);
         }
         self.owe(id, count);
-        let lane = self.lanes.get_mut(&id).expect("the caller found it");
+        let lane = &mut self.lanes[id];
         if std::mem::replace(&mut lane.is_over, true) {
             return;
         }
@@ -171,7 +170,7 @@ impl Engine {
     }
 
     fn owe(&mut self, id: LaneId, events: u64) {
-        let lane = self.lanes.get_mut(&id).expect("the caller found it");
+        let lane = &mut self.lanes[id];
         lane.rescan.owed_events += events;
         if !std::mem::replace(&mut lane.rescan.is_owed, true) {
             self.changes.push(Change::Rule { rule: Arc::clone(&lane.rule.name) });

@@ -15,8 +15,8 @@ use crate::rule::Ending;
 enum Next {
     /// They are answered, well or badly.
     Done,
-    /// No process ever saw them, and no other try will.
-    GiveUp,
+    /// They will not be answered.
+    Drop(DropReason),
     /// They wait as if they had just come: another run answers them.
     GiveBack,
     /// They wait for another try.
@@ -42,8 +42,7 @@ impl Engine {
     }
 
     fn end_on_failure(&mut self, flight: Flight, outcome: Outcome) {
-        let lane = self.lanes.get_mut(&flight.lane).expect("a lane with a run stays");
-        lane.running_on_failure -= 1;
+        self.lanes[flight.lane].running_on_failure -= 1;
         let is_failure = is_failure(&flight.rule.ending, &outcome);
         self.report_end(flight.run(), outcome, self.now.since(flight.started), is_failure, Then::Nothing);
         self.retire(flight.lane);
@@ -52,29 +51,29 @@ impl Engine {
     fn end_command(&mut self, flight: Flight, outcome: Outcome) {
         let next = self.next(&flight, &outcome);
         let is_failure = is_failure(&flight.rule.ending, &outcome);
-        let lane = self.lanes.get_mut(&flight.lane).expect("a lane with a run stays");
+        let is_last_try = is_failure && matches!(next, Next::Done | Next::Drop(_));
+        let has_on_failure = is_last_try && !self.is_stopping() && flight.rule.ending.on_failure.is_some();
+        let then = match next {
+            Next::Retry { delay, .. } => Then::Retry(delay),
+            Next::GiveBack if is_failure => Then::Retry(Duration::ZERO),
+            Next::Done | Next::Drop(_) if has_on_failure => Then::OnFailure,
+            Next::Done | Next::Drop(_) | Next::GiveBack => Then::Nothing,
+        };
+
+        let lane = &mut self.lanes[flight.lane];
         lane.running.remove(&flight.id);
         lane.running_paths -= flight.entries.len();
         lane.last = Some(LastRun { run: flight.id, outcome: outcome.clone(), is_failure });
         lane.note_end(&flight, self.now);
-        match next {
-            _ if !is_failure && next == Next::GiveBack => lane.counters.stopped += 1,
-            Next::Done if !is_failure => lane.counters.ok += 1,
+        match (&outcome, next) {
+            (Outcome::Restart | Outcome::Shutdown, _) => lane.counters.stopped += 1,
             // A start that the system refuses for the moment has not failed yet.
-            Next::Retry { refusal: Some(_), .. } => {}
-            _ => lane.counters.failed += 1,
+            (_, Next::Retry { refusal: Some(_), .. }) => {}
+            _ if is_failure => lane.counters.failed += 1,
+            _ => lane.counters.ok += 1,
         }
-
-        let is_final = is_failure && matches!(next, Next::Done | Next::GiveUp);
-        let has_on_failure = is_final && !self.is_stopping() && flight.rule.ending.on_failure.is_some();
-        let then = match next {
-            Next::Retry { delay, .. } => Then::Retry(delay),
-            Next::GiveBack if is_failure => Then::Retry(Duration::ZERO),
-            _ if has_on_failure => Then::OnFailure,
-            Next::Done | Next::GiveUp | Next::GiveBack => Then::Nothing,
-        };
-        let run = flight.run();
-        self.report_end(run, outcome.clone(), self.now.since(flight.started), is_failure, then);
+        let took = self.now.since(flight.started);
+        self.report_end(flight.run(), outcome.clone(), took, is_failure, then);
         if has_on_failure {
             self.queue_on_failure(&flight, outcome);
         }
@@ -84,8 +83,8 @@ impl Engine {
     /// What becomes of a run's events.
     fn next(&self, flight: &Flight, outcome: &Outcome) -> Next {
         let ending = &flight.rule.ending;
+        let is_gone = self.lanes[flight.lane].id.is_none();
         // A rule that was removed tries no more.
-        let is_gone = self.lanes.get(&flight.lane).is_none_or(|lane| lane.id.is_none());
         let has_tries = flight.attempt <= ending.retries && !is_gone;
         if let Outcome::NotStarted(failure) = outcome
             && failure.is_transient
@@ -96,6 +95,7 @@ impl Engine {
             return self.retry_unless_changed(flight, flight.attempt, Some(refusal), delay);
         }
         match outcome {
+            Outcome::Restart | Outcome::Shutdown if is_gone => Next::Drop(DropReason::Removed),
             Outcome::Restart | Outcome::Shutdown => Next::GiveBack,
             Outcome::Ended(_) if !is_failure(ending, outcome) => Next::Done,
             Outcome::Ended(_) | Outcome::Timeout | Outcome::NotStarted(_) if has_tries => {
@@ -103,7 +103,7 @@ impl Engine {
                 self.retry_unless_changed(flight, flight.attempt + 1, None, delay)
             }
             Outcome::Ended(_) | Outcome::Timeout => Next::Done,
-            Outcome::NotStarted(_) => Next::GiveUp,
+            Outcome::NotStarted(_) => Next::Drop(DropReason::GaveUp),
         }
     }
 
@@ -115,7 +115,7 @@ impl Engine {
         refusal: Option<Refusal>,
         delay: Duration,
     ) -> Next {
-        let lane = self.lanes.get(&flight.lane).expect("a lane with a run stays");
+        let lane = &self.lanes[flight.lane];
         let is_same = Arc::ptr_eq(&lane.rule, &flight.rule) || lane.rule.means_the_same_as(&flight.rule);
         if is_same { Next::Retry { attempt, refusal, delay } } else { Next::GiveBack }
     }
@@ -125,31 +125,20 @@ impl Engine {
         let count = flight.count();
         let (id, entries) = (flight.lane, flight.entries);
         let paths: Vec<_> = entries.iter().map(|(path, _)| Arc::clone(path)).collect();
-        let lane = self.lanes.get_mut(&id).expect("a lane with a run stays");
+        let lane = &mut self.lanes[id];
         let rule = Arc::clone(&lane.rule.name);
-        let dropped = match next {
-            Next::Done => None,
-            Next::GiveUp => Some(DropReason::GaveUp),
-            Next::GiveBack | Next::Retry { .. } if lane.id.is_none() => Some(DropReason::Removed),
-            Next::GiveBack | Next::Retry { .. } => None,
-        };
         if next != Next::Done {
             lane.counters.covered -= count;
         }
-        if let Some(reason) = dropped {
-            lane.counters.count_dropped(reason, count);
-            let path = entries.first().filter(|_| entries.len() == 1).map(|(path, _)| path.to_path_buf());
-            self.actions.push(Action::Report(Report::Dropped {
-                rule: Arc::clone(&rule),
-                path,
-                reason,
-                count,
-            }));
-        }
-        let lane = self.lanes.get_mut(&id).expect("a lane with a run stays");
         match next {
-            _ if dropped.is_some() => paths.iter().for_each(|path| lane.release(path)),
-            Next::Done | Next::GiveUp => paths.iter().for_each(|path| lane.release(path)),
+            Next::Done => paths.iter().for_each(|path| lane.release(path)),
+            Next::Drop(reason) => {
+                paths.iter().for_each(|path| lane.release(path));
+                lane.counters.count_dropped(reason, count);
+                let path = paths.first().filter(|_| paths.len() == 1).map(|path| path.to_path_buf());
+                let rule = Arc::clone(&rule);
+                self.actions.push(Action::Report(Report::Dropped { rule, path, reason, count }));
+            }
             Next::GiveBack => lane.give_back(entries),
             Next::Retry { attempt, refusal, delay } => {
                 lane.retry(Retry::new(entries, attempt, refusal, self.now + delay));
@@ -170,8 +159,7 @@ impl Engine {
         let purpose = Purpose::OnFailure(outcome);
         let mut flight = Flight::new(id, failed.lane, rule, purpose, failed.attempt, self.now);
         flight.entries = failed.entries.clone();
-        let lane = self.lanes.get_mut(&failed.lane).expect("a lane with a run stays");
-        lane.running_on_failure += 1;
+        self.lanes[failed.lane].running_on_failure += 1;
         self.on_failures.push_back(flight);
     }
 
@@ -181,12 +169,11 @@ impl Engine {
 
     /// The lane of a removed rule goes with its last run.
     pub(super) fn retire(&mut self, id: LaneId) {
-        let Some(lane) = self.lanes.get(&id) else { return };
+        let Some(lane) = self.lanes.get(id) else { return };
         let is_over = lane.id.is_none() && lane.running.is_empty() && lane.running_on_failure == 0;
         if is_over {
             self.agenda.forget(id, lane);
-            self.names.remove(&lane.rule.name);
-            self.lanes.remove(&id);
+            self.lanes.remove(id);
             self.owing.remove(&id);
         }
     }

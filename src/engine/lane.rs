@@ -6,12 +6,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::dirty::{DirtySet, Stage};
 use super::group::Groups;
 use super::leading::LeadingWindows;
 use super::queue::TriggerQueue;
+use super::rescan::Rescan;
 use super::retry::{Refusal, Retries};
 use super::starts::Starts;
 use super::streak::Echoes;
@@ -83,19 +83,6 @@ pub(super) enum Holder {
     Retry(u64),
 }
 
-/// The rescans of one rule.
-#[derive(Debug, Default)]
-pub(super) struct Rescan {
-    /// Whether one is owed.
-    pub is_owed: bool,
-    /// Matched events that the one that is owed will answer.
-    pub owed_events: u64,
-    /// Matched events that the one under way answers; none: none is under way.
-    pub under_way: Option<u64>,
-    /// When the next comes by itself (`rescan`).
-    pub next: Option<Moment>,
-}
-
 /// What stands for a lane in the engine's own collections.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Place {
@@ -127,25 +114,6 @@ pub(super) struct Taken {
     pub attempt: u32,
     /// Where the system has refused it before.
     pub refusal: Option<Refusal>,
-}
-
-impl Rescan {
-    /// Whether a walk is to come, or under way.
-    pub(super) fn is_outstanding(&self) -> bool {
-        self.is_owed || self.under_way.is_some()
-    }
-
-    /// One that comes by itself is owed when it is time, and the time for the next counts from when nothing is
-    /// outstanding: walks that take long never follow each other without a pause.
-    pub(super) fn advance(&mut self, interval: Option<Duration>, now: Moment) {
-        if self.next.is_some_and(|next| next <= now) {
-            self.next = None;
-            self.is_owed = true;
-        }
-        if self.next.is_none() && !self.is_outstanding() {
-            self.next = interval.map(|interval| now + interval).filter(|next| *next > now);
-        }
-    }
 }
 
 impl Lane {

@@ -30,11 +30,13 @@ mod flight;
 mod gather;
 mod group;
 mod lane;
+mod lanes;
 mod leading;
 mod lineage;
 mod outcome;
 mod queue;
 mod reload;
+mod rescan;
 mod retry;
 mod schedule;
 mod starts;
@@ -47,7 +49,7 @@ pub use contract::{Action, DropReason, Input, Purpose, Report, Run, StopSignal, 
 pub use counters::{Change, Counters, Kept, KeptState, LastRun, Status};
 pub use outcome::{Exit, Outcome, START_FAILURES, StartFailure, StartFailureClass};
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use crate::event::RunId;
@@ -57,6 +59,7 @@ use agenda::Agenda;
 use entry::Entry;
 use flight::{Flight, Flights, StopReason};
 use lane::{Lane, LaneId};
+use lanes::Lanes;
 use lineage::{Lineage, Lineages};
 
 /// Paths that wait or run, over all rules; beyond it rules owe a rescan. The same for parts of groups, and for the
@@ -68,11 +71,9 @@ pub const PATHS_MAX: usize = 65_536;
 pub struct Engine {
     rules: Arc<RuleSet>,
     now: Moment,
-    lanes: BTreeMap<LaneId, Lane>,
+    lanes: Lanes,
     /// The lane of each rule, by its id.
     ids: Vec<LaneId>,
-    /// … and by its name, with those of removed rules that still run.
-    names: BTreeMap<Arc<str>, LaneId>,
     flights: Flights,
     lineages: Lineages,
     /// Runs of `on-failure` that wait for a slot of the daemon.
@@ -103,7 +104,6 @@ enum Life {
 struct Numbers {
     run: u64,
     order: u64,
-    lane: u64,
 }
 
 impl Engine {
@@ -112,9 +112,8 @@ impl Engine {
         let mut engine = Engine {
             rules: Arc::default(),
             now: Moment::default(),
-            lanes: BTreeMap::new(),
+            lanes: Lanes::default(),
             ids: Vec::new(),
-            names: BTreeMap::new(),
             flights: Flights::default(),
             lineages: Lineages::default(),
             on_failures: VecDeque::new(),
@@ -192,15 +191,15 @@ impl Engine {
         };
         self.life = Life::Stopping(ask_at);
         for flight in std::mem::take(&mut self.on_failures) {
-            let lane = self.lanes.get_mut(&flight.lane).expect("a lane with a run to come stays");
+            let lane = &mut self.lanes[flight.lane];
             lane.running_on_failure -= 1;
         }
-        self.touched.extend(self.lanes.keys());
+        self.touched.extend(self.lanes.iter().map(|(id, _)| id));
     }
 
     fn pause(&mut self, rule: RuleId, is_paused: bool) {
         let Some(id) = self.lane_id(rule) else { return };
-        let lane = self.lanes.get_mut(&id).expect("the lane of a rule exists");
+        let lane = &mut self.lanes[id];
         if lane.is_paused && !is_paused {
             lane.accept_all();
         }

@@ -18,47 +18,43 @@ use crate::rule::{Rule, RuleId, RuleSet};
 impl Engine {
     /// Takes the rules over.
     pub(super) fn reload(&mut self, rules: Arc<RuleSet>) {
-        for lane in self.lanes.values_mut().filter(|lane| lane.id.is_none()) {
+        for lane in self.lanes.iter_mut().filter(|lane| lane.id.is_none()) {
             // Should its rule come back, so does what its runs have.
             let rule = &lane.rule.name;
             let held =
                 lane.held.keys().map(|path| Change::Path { rule: Arc::clone(rule), path: Arc::clone(path) });
             self.changes.extend(held);
         }
-        for lane in self.lanes.values_mut() {
+        for lane in self.lanes.iter_mut() {
             lane.id = None;
         }
         self.ids = rules.iter().map(|(id, rule)| self.adopt(id, rule)).collect();
         self.rules = rules;
         let gone = self.lanes.iter().filter(|(_, lane)| lane.id.is_none());
-        for id in gone.map(|(id, _)| *id).collect::<Vec<_>>() {
+        for id in gone.map(|(id, _)| id).collect::<Vec<_>>() {
             self.empty(id);
             self.retire(id);
         }
-        self.touched.extend(self.lanes.keys());
+        self.touched.extend(self.lanes.iter().map(|(id, _)| id));
     }
 
     fn adopt(&mut self, id: RuleId, rule: &Arc<Rule>) -> LaneId {
-        if let Some(known) = self.names.get(&rule.name) {
-            let lane = self.lanes.get_mut(known).expect("a name stands for a lane");
+        if let Some(known) = self.lanes.by_name(&rule.name) {
+            let lane = &mut self.lanes[known];
             lane.id = Some(id);
             if lane.rule.means_the_same_as(rule) {
                 lane.rule = Arc::clone(rule);
             } else {
                 lane.change(Arc::clone(rule));
             }
-            return *known;
+            return known;
         }
-        self.last.lane += 1;
-        let lane_id = LaneId(self.last.lane);
-        self.lanes.insert(lane_id, Lane::new(Arc::clone(rule), id));
-        self.names.insert(Arc::clone(&rule.name), lane_id);
-        lane_id
+        self.lanes.insert(Lane::new(Arc::clone(rule), id))
     }
 
     /// What waits for a rule that is gone will not be answered.
     fn empty(&mut self, id: LaneId) {
-        let lane = self.lanes.get_mut(&id).expect("the caller found it");
+        let lane = &mut self.lanes[id];
         let count = lane.waiting_events();
         let rule = Arc::clone(&lane.rule.name);
         lane.take_retries();

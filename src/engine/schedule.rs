@@ -62,7 +62,7 @@ impl Engine {
     fn advance(&mut self) {
         self.touched.extend(self.agenda.due(self.now));
         for id in self.touched.clone() {
-            if let Some(lane) = self.lanes.get_mut(&id) {
+            if let Some(lane) = self.lanes.get_mut(id) {
                 lane.advance(self.now);
             }
             self.refresh(id);
@@ -77,14 +77,11 @@ impl Engine {
                 continue;
             }
             let Some(id) = self.agenda.next_turn() else { return };
-            let lane = self.lanes.get_mut(&id).expect("only lanes that exist have a turn");
-            let taken = lane.take();
-            if let Some(taken) = taken {
+            if let Some(taken) = self.lanes[id].take() {
                 self.start(id, taken);
             }
             // The turn is over; if there is more to start, the next one comes behind those of the other rules.
-            let lane = self.lanes.get_mut(&id).expect("it existed a moment ago");
-            self.agenda.end_turn(id, lane);
+            self.agenda.end_turn(id, &mut self.lanes[id]);
             self.refresh(id);
             self.touch(id);
         }
@@ -92,7 +89,7 @@ impl Engine {
 
     fn start(&mut self, id: LaneId, taken: Taken) {
         let run = self.next_run();
-        let lane = self.lanes.get_mut(&id).expect("the caller found it");
+        let lane = &mut self.lanes[id];
         let rule = Arc::clone(&lane.rule);
         let causes = taken.entries.iter().map(|(_, entry)| &entry.lineage);
         self.lineages.start(run, Lineage::of_run(&rule.name, causes));
@@ -126,7 +123,7 @@ impl Engine {
     /// What became due and could not start: `on-busy` says what becomes of it.
     fn decide(&mut self) {
         for id in self.touched.clone() {
-            let Some(lane) = self.lanes.get_mut(&id) else { continue };
+            let Some(lane) = self.lanes.get_mut(id) else { continue };
             if lane.is_batch() && !lane.window.is_undecided {
                 continue;
             }
@@ -136,16 +133,14 @@ impl Engine {
                 OnBusy::Skip => self.skip(id, undecided),
                 OnBusy::Restart => self.restart(id, &undecided),
             }
-            if let Some(lane) = self.lanes.get_mut(&id) {
-                lane.window.is_undecided = false;
-            }
+            self.lanes[id].window.is_undecided = false;
         }
     }
 
     /// While all slots, or this path, are busy: dropped. What waits for something else will run.
     fn skip(&mut self, id: LaneId, undecided: Vec<Arc<Path>>) {
         for path in undecided {
-            let lane = self.lanes.get_mut(&id).expect("the caller found it");
+            let lane = &mut self.lanes[id];
             let is_busy = lane.is_full() || lane.dirty.stage(&path) == Some(Stage::Blocked);
             let rest_until = lane.window.rest_until;
             let Some(entry) = lane.dirty.get_mut(&path) else { continue };
@@ -172,7 +167,7 @@ impl Engine {
 
     /// The run that has the path is stopped; under `batch` also one that has the only slot.
     fn restart(&mut self, id: LaneId, undecided: &[Arc<Path>]) {
-        let lane = self.lanes.get(&id).expect("the caller found it");
+        let lane = &self.lanes[id];
         let mut runs: BTreeSet<RunId> = undecided.iter().filter_map(|path| lane.blocking_run(path)).collect();
         let is_stopping =
             |run: &RunId| self.flights.get(*run).is_some_and(|flight| flight.stop_reason().is_some());
@@ -198,7 +193,7 @@ impl Engine {
 
     fn ask_for_rescans(&mut self) {
         for id in self.touched.clone() {
-            let Some(lane) = self.lanes.get_mut(&id) else { continue };
+            let Some(lane) = self.lanes.get_mut(id) else { continue };
             let Some(rule) = lane.id else { continue };
             if !lane.rescan.is_owed || lane.rescan.under_way.is_some() || lane.is_over {
                 continue;
@@ -217,7 +212,7 @@ impl Engine {
     /// A lane may have changed.
     pub(super) fn refresh(&mut self, id: LaneId) {
         let is_stopping = self.is_stopping();
-        let Some(lane) = self.lanes.get_mut(&id) else { return };
+        let Some(lane) = self.lanes.get_mut(id) else { return };
         if !self.is_over {
             lane.notice_room();
         }

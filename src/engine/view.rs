@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::entry::merge;
-use super::lane::Holder;
+use super::lane::{Holder, LaneId};
 use super::{Change, Engine, Entry, Kept, KeptState, Lane, Status};
 use crate::event::Event;
 use crate::rule::RuleId;
@@ -13,7 +13,7 @@ use crate::rule::RuleId;
 impl Engine {
     /// The rule as it stands; none for an id that is not of the present rules.
     pub fn status(&self, rule: RuleId) -> Option<Status> {
-        let lane = self.lanes.get(&self.lane_id(rule)?)?;
+        let lane = self.lanes.get(self.lane_id(rule)?)?;
         Some(Status {
             counters: lane.counters.clone(),
             waiting: lane.waiting_events(),
@@ -34,8 +34,8 @@ impl Engine {
 
     /// Whether nothing waits, runs or is owed.
     pub fn is_idle(&self) -> bool {
-        let is_idle = |lane: &Lane| lane.waiting_paths() == 0 && !lane.rescan.is_outstanding();
-        self.flights.len() == 0 && self.on_failures.is_empty() && self.lanes.values().all(is_idle)
+        let is_idle = |(_, lane): (LaneId, &Lane)| lane.waiting_paths() == 0 && !lane.rescan.is_outstanding();
+        self.flights.len() == 0 && self.on_failures.is_empty() && self.lanes.iter().all(is_idle)
     }
 
     /// What the last input may have changed of [`Engine::kept`], for a journal that writes only that.
@@ -45,10 +45,10 @@ impl Engine {
 
     /// Everything that has to outlive the process, for a journal that writes all: rules with nothing are left out.
     pub fn kept(&self) -> impl Iterator<Item = Kept> {
-        self.lanes.values().filter(|lane| lane.id.is_some()).map(|lane| self.kept_of(lane)).filter(|kept| {
-            let nothing = KeptState { owes_rescan: false, is_paused: false };
-            !kept.events.is_empty() || kept.state != nothing
-        })
+        let nothing = KeptState { owes_rescan: false, is_paused: false };
+        let present = self.lanes.iter().filter(|(_, lane)| lane.id.is_some());
+        let all = present.map(|(_, lane)| self.kept_of(lane));
+        all.filter(move |kept| !kept.events.is_empty() || kept.state != nothing)
     }
 
     /// What is kept of this path: everything that waits for it or is in a run, merged; none if it is answered.
@@ -71,7 +71,7 @@ impl Engine {
     }
 
     fn lane_of(&self, rule: &str) -> Option<&Lane> {
-        self.lanes.get(self.names.get(rule)?).filter(|lane| lane.id.is_some())
+        self.lanes.get(self.lanes.by_name(rule)?).filter(|lane| lane.id.is_some())
     }
 
     fn kept_of(&self, lane: &Lane) -> Kept {

@@ -69,6 +69,19 @@ impl Content {
     }
 }
 
+impl Content {
+    /// A text that says the same in as few records as possible.
+    pub fn rewritten(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let written = write_snapshot(&self.state, self.generation, |piece| {
+            bytes.extend_from_slice(piece);
+            Ok(())
+        });
+        written.expect("memory takes everything");
+        bytes
+    }
+}
+
 /// Gives the frames of a snapshot, in pieces of about 64 KiB.
 ///
 /// # Errors

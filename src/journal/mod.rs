@@ -20,7 +20,7 @@
 //! - *What was watched until when* is noted behind everything that was read before that moment, so catching up
 //!   from there leaves no gap. What the kernel's queue held when the daemon was killed is found by catching up, or
 //!   in the service manager's file-descriptor store.
-//! - *The loop never waits for the disk*: it waits at most 20 ms for the writer, and not again before the writer
+//! - *The loop never waits for the disk*: it waits at most 250 ms for the writer, and not again before the writer
 //!   has caught up. Too many notes are thrown away, and everything is said again later.
 //! - *A full disk, a directory that became read-only, an I/O error*: the daemon goes on without the files, and
 //!   tries every two seconds to write them anew. Half a mebibyte is reserved ahead for that moment.
@@ -127,7 +127,7 @@ impl Journal {
     }
 
     /// Hands over what was noted, in order: call it before the actions are carried out. If one of them starts a
-    /// run for what came just now, waits until the kernel has the note of it, at most 20 ms.
+    /// run for what came just now, waits until the kernel has the note of it, at most 250 ms.
     pub fn commit(&mut self) {
         let has_spawn = std::mem::take(&mut self.has_spawn);
         if self.notes.is_empty() {

@@ -36,6 +36,8 @@ pub struct Notes {
     is_shed: bool,
     read_until: Stamp,
     noted_until: Option<Stamp>,
+    /// Whether something else was noted since.
+    is_beyond: bool,
     owing: BTreeMap<Arc<str>, Stamp>,
     paused: BTreeSet<Arc<str>>,
 }
@@ -49,10 +51,11 @@ impl Notes {
             is_shed: false,
             read_until: now,
             noted_until: None,
+            is_beyond: false,
             owing,
             paused,
         };
-        notes.read_until(now);
+        notes.note_read_until();
         notes
     }
 
@@ -159,11 +162,13 @@ impl Notes {
         }
     }
 
-    /// Whatever changed before this moment has been read, and noted before this. Noted at most once a second.
+    /// Whatever changed before this moment has been read, and noted before this. It is noted in its turn at most once
+    /// a second, and only after something else: what we write is an event too, and would wake us for ever. While
+    /// nothing happens that concerns a rule, an older moment is as good.
     pub fn read_until(&mut self, now: Stamp) {
         self.read_until = now;
         let is_due = |noted: Stamp| now.since_boot.saturating_sub(noted.since_boot) >= READ_UNTIL_PAUSE;
-        if self.noted_until.is_none_or(is_due) {
+        if self.is_beyond && self.noted_until.is_none_or(is_due) {
             self.note_read_until();
         }
     }
@@ -173,6 +178,7 @@ impl Notes {
         if self.noted_until.replace(self.read_until) != Some(self.read_until) {
             self.push(&Record::ReadUntil(self.read_until));
         }
+        self.is_beyond = false;
     }
 
     /// The last moment before which everything was read.
@@ -230,6 +236,7 @@ impl Notes {
     }
 
     fn push(&mut self, record: &Record<'_>) {
+        self.is_beyond = true;
         let fits = frame::push(&mut self.frames, |bytes| record.write(bytes));
         debug_assert!(fits, "paths are bounded so that a record fits into a frame");
     }

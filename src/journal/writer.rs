@@ -33,7 +33,7 @@ const SYNC_PAUSE: Duration = Duration::from_secs(1);
 const PIECES_MAX: usize = 64;
 
 /// How long the loop waits for a piece to be written, or for the writer to end.
-const WRITTEN_WAIT: Duration = Duration::from_millis(20);
+const WRITTEN_WAIT: Duration = Duration::from_millis(250);
 const CLOSED_WAIT: Duration = Duration::from_secs(5);
 
 /// Bytes of the stack of each of the two threads.

@@ -25,7 +25,10 @@ const WRITABLE_BY_OTHERS: u32 = 0o022;
 /// The system, and what it answered.
 #[derive(Debug)]
 pub struct System {
+    own_ids: (u32, u32),
     mounts: MountTable,
+    /// Where what is not local is mounted: most paths lie below none of them.
+    special: Vec<PathBuf>,
     users: Answers<Identity, Account>,
     groups: Answers<Identity, Account>,
     seen: Answers<PathBuf, Seen>,
@@ -39,7 +42,10 @@ impl System {
     pub fn new() -> System {
         // Without /proc nothing is known to be foreign.
         let mounts = Mountinfo::open().and_then(|mut mounts| mounts.read()).unwrap_or_default();
+        let special = mounts.iter().filter(|mount| mount.nature != Nature::Local);
         System {
+            own_ids: (Uid::effective().as_raw(), Gid::effective().as_raw()),
+            special: special.map(|mount| mount.point.clone()).collect(),
             mounts,
             users: Answers::default(),
             groups: Answers::default(),
@@ -64,7 +70,7 @@ impl Default for System {
 
 impl Facts for System {
     fn own_ids(&self) -> (u32, u32) {
-        (Uid::effective().as_raw(), Gid::effective().as_raw())
+        self.own_ids
     }
 
     fn user(&self, user: &Identity) -> Account {
@@ -120,7 +126,7 @@ impl Facts for System {
     }
 
     fn distrusted(&self, path: &Path) -> Vec<Distrust> {
-        let owner = Owner::of_daemon(Uid::effective().as_raw());
+        let owner = Owner::of_daemon(self.own_ids.0);
         self.distrusted.of(&path.to_owned(), || trust::check_file(path, owner).err().unwrap_or_default())
     }
 
@@ -143,6 +149,10 @@ impl Facts for System {
     }
 
     fn file_system(&self, path: &Path) -> FileSystem {
+        let bytes = path.as_os_str().as_encoded_bytes();
+        if !self.special.iter().any(|point| bytes.starts_with(point.as_os_str().as_encoded_bytes())) {
+            return FileSystem::Local;
+        }
         let Some(mount) = self.mounts.of(path) else { return FileSystem::Local };
         let kind = || mount.kind.to_string_lossy().into_owned();
         match mount.nature {

@@ -79,7 +79,9 @@ pub(super) fn dead_token(subject: &Subject<'_>) -> Vec<Diagnostic> {
 
 pub(super) fn option(subject: &Subject<'_>) -> Vec<Diagnostic> {
     let mut findings = Vec::new();
-    for (key, arguments) in commands(subject.rule) {
+    // To echo an option is a word, but for `-n`, `-e` and `-E`, which only change how it says the others.
+    let others = commands(subject.rule).filter(|(_, arguments)| program_name(arguments) != "echo");
+    for (key, arguments) in others {
         let literals: Vec<Option<&str>> = arguments.iter().map(Template::as_literal).collect();
         // What stands behind the text of a shell becomes `$1` and so on, which is no option of anything.
         let end = shell::text_of(&literals).unwrap_or(arguments.len());

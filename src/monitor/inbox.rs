@@ -45,8 +45,8 @@ pub struct Orders {
     pub looks: VecDeque<Look>,
     /// Rules whose changes are to be found by a walk.
     pub rescans: Vec<RescanOrder>,
-    /// Told to an annex: roots that lead to its file system.
-    pub take: Vec<RootOrder>,
+    /// Told to an annex: roots that lead to its file system, and whether they led elsewhere before.
+    pub take: Vec<(RootOrder, bool)>,
     /// Told to an annex: parts of trees that lie on its file system.
     pub grafts: Vec<Graft>,
     /// Told to an annex: roots that have nothing to do with it any more.

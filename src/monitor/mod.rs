@@ -29,7 +29,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 pub use arrivals::HELD_MAX;
 pub use causes::{Attributor, Unattributed};
@@ -268,6 +268,11 @@ impl Monitor {
     ) -> Result<(), decode::Malformed> {
         let pids = decode::events(buffer).filter_map(|event| event.ok().map(|event| event.pid));
         self.world.causes.begin(pids.filter(|pid| *pid > 0), attributor);
+        if self.world.territories.are_there() {
+            decode::events(buffer)
+                .filter_map(Result::ok)
+                .for_each(|event| self.world.territories.learn(token, &event));
+        }
         for event in decode::events(buffer) {
             let event = event?;
             self.events_read += 1;
@@ -404,7 +409,7 @@ impl Drop for Monitor {
             while !thread.is_finished() {
                 // It may be waiting for us to hear it.
                 while self.mailbox.next().is_some() {}
-                std::thread::yield_now();
+                std::thread::sleep(Duration::from_millis(1));
             }
             // It panicked, or not: there is nobody left to tell.
             thread.join().ok();

@@ -4,21 +4,30 @@
 //! one look-up an event. No descriptor is kept: the file system could not be unmounted.
 
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::rc::Rc;
 
+use nix::errno::Errno;
 use nix::fcntl::OFlag;
 
 use super::atlas::{Node, NodeId, Whereabouts};
 use super::traffic::{Territory, Token};
 use super::verdict::Verdict;
 use crate::matcher::RootId;
+use crate::plan;
+use crate::sys::decode::{Parts, RawEvent};
+use crate::sys::fanotify::ON_DIRECTORY;
 use crate::sys::handle::{self, ObjectKey, fsid_of};
 use crate::sys::place;
 
 /// Directories that are remembered; twice as many at most.
 const REMEMBERED_MAX: usize = 16_384;
+/// Directories whose names are remembered; twice as many at most.
+const NAMED_MAX: usize = 8192;
+/// How deep below a directory that is still there one is looked for that is gone.
+const GONE_DEPTH_MAX: u32 = 256;
 
 /// The file systems that are marked as a whole.
 #[derive(Debug, Default)]
@@ -28,6 +37,10 @@ pub struct Territories {
     /// Directories, by whether they were named lately; the older half goes when the newer is full.
     newer: Remembered,
     older: Remembered,
+    /// By what names directories came or went, in which directories: one that is gone when an event of it is read
+    /// cannot be found by its handle any more.
+    named: HashMap<(Token, ObjectKey), (ObjectKey, OsString)>,
+    named_before: HashMap<(Token, ObjectKey), (ObjectKey, OsString)>,
 }
 
 type Remembered = HashMap<(Token, ObjectKey), Rc<[Rc<Node>]>>;
@@ -61,6 +74,26 @@ impl Territories {
         self.listeners.get(&(token, fsid)).map_or(&[], Vec::as_slice)
     }
 
+    /// Whether any file system is marked as a whole.
+    pub fn are_there(&self) -> bool {
+        !self.doors.is_empty()
+    }
+
+    /// Remembers by what name a directory came or went.
+    pub fn learn(&mut self, token: Token, event: &RawEvent<'_>) {
+        if event.mask & ON_DIRECTORY == 0 || event.mask & plan::STRUCTURE & !ON_DIRECTORY == 0 {
+            return;
+        }
+        let Ok(Parts { entry: Some(entry), object: Some(object), .. }) = event.parts() else { return };
+        if self.doors.contains_key(&(token, fsid_of(object.as_bytes()))) {
+            if self.named.len() >= NAMED_MAX {
+                self.named_before = std::mem::take(&mut self.named);
+            }
+            let name = (entry.directory.into(), entry.name.to_owned());
+            self.named.insert((token, object.into()), name);
+        }
+    }
+
     /// Forgets where directories are: one of them moved, or what they mean changed.
     pub fn forget(&mut self) {
         self.newer.clear();
@@ -83,10 +116,7 @@ impl Territories {
         }
         let nodes = match self.older.remove(&id) {
             Some(nodes) => nodes,
-            None => {
-                let doors = self.doors.get(&(token, fsid_of(key)))?;
-                doors.iter().filter_map(|door| door.find(token, &id.1, &look_up)).collect()
-            }
+            None => self.find(token, &id.1, &look_up, GONE_DEPTH_MAX)?,
         };
         if self.newer.len() >= REMEMBERED_MAX {
             self.older = std::mem::take(&mut self.newer);
@@ -96,30 +126,77 @@ impl Territories {
     }
 }
 
-impl Door {
-    /// The directory of a handle as it is seen through this mount, if it means anything there.
-    fn find(&self, token: Token, key: &ObjectKey, look_up: impl Fn(PathBuf) -> Verdict) -> Option<Rc<Node>> {
-        let mount = self.enter()?;
-        let fd = handle::open(mount.as_fd(), key.as_bytes(), OFlag::O_PATH).ok()?;
-        let path = handle::path_of(fd.as_fd()).ok()?;
-        if look_up(path.clone()).is_nothing() || !leads_to(&path, &fd) {
-            return None;
+impl Territories {
+    /// Finds a directory through every mount of its file system; one that is gone by the name that it had.
+    fn find(
+        &self,
+        token: Token,
+        key: &ObjectKey,
+        look_up: &impl Fn(PathBuf) -> Verdict,
+        depth: u32,
+    ) -> Option<Rc<[Rc<Node>]>> {
+        let doors = self.doors.get(&(token, key.fsid()))?;
+        let mut is_gone = true;
+        let mut nodes = Vec::new();
+        for door in doors {
+            match door.find(token, key, look_up) {
+                Err(Errno::ESTALE) => {}
+                Err(_) => is_gone = false,
+                Ok(node) => {
+                    is_gone = false;
+                    nodes.extend(node);
+                }
+            }
         }
-        let id = NodeId { token, key: key.clone(), mount: self.mount };
-        Some(Rc::new(Node::new(id, Whereabouts::At(path), false)))
-    }
-
-    fn enter(&self) -> Option<OwnedFd> {
-        let mount = place::touch_straight(place::ANYWHERE, &self.point).ok()?;
-        (place::mount_id(mount.as_fd()) == self.mount).then_some(mount)
+        if !is_gone || depth == 0 {
+            return Some(nodes.into());
+        }
+        let id = (token, key.clone());
+        let Some((parent, name)) = self.named.get(&id).or_else(|| self.named_before.get(&id)) else {
+            return Some(nodes.into());
+        };
+        let above = self.find(token, parent, look_up, depth - 1)?;
+        let below = above.iter().filter_map(|above| {
+            let path = above.path()?.join(name);
+            let id = NodeId { key: key.clone(), ..above.id.clone() };
+            let node = Node::new(id, Whereabouts::At(path.clone()), false);
+            (!look_up(path).is_nothing()).then(|| Rc::new(node))
+        });
+        Some(below.collect())
     }
 }
 
-/// Whether a path leads to what was opened. What lies outside of the mount, below another one, or is removed, has a
-/// path that leads elsewhere or nowhere.
-fn leads_to(path: &Path, fd: &OwnedFd) -> bool {
-    let (Ok(there), Ok(here)) = (place::status_at(place::ANYWHERE, path), place::status(fd.as_fd())) else {
-        return false;
-    };
-    here.links > 0 && place::is_same(&there, &here)
+impl Door {
+    /// The directory of a handle as it is seen through this mount, if it means anything there.
+    ///
+    /// # Errors
+    /// ESTALE: it is gone; others: this is no way to find it.
+    fn find(
+        &self,
+        token: Token,
+        key: &ObjectKey,
+        look_up: impl Fn(PathBuf) -> Verdict,
+    ) -> Result<Option<Rc<Node>>, Errno> {
+        let mount = self.enter()?;
+        let fd = handle::open(mount.as_fd(), key.as_bytes(), OFlag::O_PATH)?;
+        let path = handle::path_of(fd.as_fd())?;
+        let here = place::status(fd.as_fd())?;
+        if here.links == 0 {
+            return Err(Errno::ESTALE);
+        }
+        // What lies outside of the mount, or below another one, has a path that leads elsewhere or nowhere.
+        let leads_there =
+            || place::status_at(place::ANYWHERE, &path).is_ok_and(|there| place::is_same(&there, &here));
+        if look_up(path.clone()).is_nothing() || !leads_there() {
+            return Ok(None);
+        }
+        let id = NodeId { token, key: key.clone(), mount: self.mount };
+        Ok(Some(Rc::new(Node::new(id, Whereabouts::At(path), false))))
+    }
+
+    fn enter(&self) -> Result<OwnedFd, Errno> {
+        let mount = place::open_door(place::ANYWHERE, &self.point)?;
+        let is_it = place::mount_id(mount.as_fd()) == self.mount;
+        if is_it { Ok(mount) } else { Err(Errno::ENOENT) }
+    }
 }

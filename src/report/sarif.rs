@@ -8,28 +8,31 @@ use super::{Region, Report, word};
 use crate::codes::Code;
 use crate::diagnostic::{Diagnostic, Fix};
 
+/// Where the format is defined.
+const SCHEMA: &str = "https://json.schemastore.org/sarif-2.1.0.json";
+
 /// All findings as one document.
 pub fn sarif(report: &Report<'_>) -> String {
     let mut codes: Vec<&Code> =
         report.findings.iter().filter_map(|finding| Code::from_name(finding.code)).collect();
     codes.sort_by_key(|code| code.name);
     codes.dedup_by_key(|code| code.name);
-    let results: Vec<Value> = report.findings.iter().map(|finding| result(report, &codes, finding)).collect();
-    let document = json!({
-        "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
-        "version": "2.1.0",
-        "runs": [{
-            "tool": { "driver": {
-                "name": "facron",
-                "version": env!("CARGO_PKG_VERSION"),
-                "informationUri": env!("CARGO_PKG_REPOSITORY"),
-                "rules": codes.iter().map(|code| rule(code)).collect::<Vec<_>>(),
-            }},
-            "columnKind": "unicodeCodePoints",
-            "results": results,
-        }],
-    });
-    format!("{document:#}\n")
+    let tool = json!({ "driver": {
+        "name": "facron",
+        "version": env!("CARGO_PKG_VERSION"),
+        "informationUri": env!("CARGO_PKG_REPOSITORY"),
+        "rules": codes.iter().map(|code| rule(code)).collect::<Vec<_>>(),
+    }});
+    let mut document = format!(
+        "{{\"$schema\":\"{SCHEMA}\",\"version\":\"2.1.0\",\"runs\":[{{\"tool\":{tool},\"columnKind\":\"unicodeCodePoints\",\"results\":["
+    );
+    // One at a time: a tree of thousands of results would take more memory than the rules.
+    for (index, finding) in report.findings.iter().enumerate() {
+        document.push_str(if index > 0 { ",\n" } else { "\n" });
+        document.push_str(&result(report, &codes, finding).to_string());
+    }
+    document.push_str("\n]}]}\n");
+    document
 }
 
 fn rule(code: &Code) -> Value {

@@ -29,18 +29,21 @@ impl Pids {
     /// # Errors
     /// Why they cannot, for people.
     pub fn try_out(hold: Option<&Life>) -> Result<Pids, String> {
-        if hold.is_some_and(|life| enable(life, CONTROLLER).and_then(|()| try_limit(life)).is_ok()) {
-            return Ok(Pids::InHold);
-        }
+        let in_hold = hold.ok_or(Errno::ENOENT).and_then(|life| {
+            enable(life, CONTROLLER)?;
+            try_limit(life)
+        });
+        let Err(errno) = in_hold else { return Ok(Pids::InHold) };
         let beside = || -> io::Result<Life> {
             // Nothing is to be ended: what these groups count is held by others.
             let life = Life::begin(&Location::own(Version::One(CONTROLLER))?, |_| {})?;
             try_limit(&life)?;
             Ok(life)
         };
-        beside()
-            .map(Pids::Beside)
-            .map_err(|error| format!("no control group with the pids controller: {error}"))
+        beside().map(Pids::Beside).map_err(|_| match errno {
+            Errno::EBUSY => "other processes are in the daemon's own control group".to_owned(),
+            _ => "no control group of ours has the pids controller".to_owned(),
+        })
     }
 
     /// Counts and limits the processes of a run; gives what it has to enter besides the group that holds it.
@@ -75,15 +78,17 @@ impl Pids {
 }
 
 /// Has the groups of runs limited by a controller.
+///
+/// A group whose groups are limited may have no processes itself, but for the root. The kernel may take the order all
+/// the same, and refuse every process below later; so we go into a group of our own first.
 fn enable(life: &Life, controller: &str) -> Result<(), Errno> {
-    match life.own.enable(controller) {
-        // A group whose groups are limited may have no processes itself. If it has ours alone, we go into one.
-        Err(Errno::EBUSY) if life.own.members() == [own_id()] => {
-            life.family.make(&format!("daemon-{}", own_id()))?.enter()?;
-            life.own.enable(controller)?;
-        }
-        result => result?,
+    let members = if life.own.is_root() { Vec::new() } else { life.own.members() };
+    match members.as_slice() {
+        [] => {}
+        [only] if *only == own_id() => life.family.make(&format!("daemon-{only}"))?.enter()?,
+        _ => return Err(Errno::EBUSY),
     }
+    life.own.enable(controller)?;
     life.family.enable(controller)?;
     life.group.enable(controller)
 }

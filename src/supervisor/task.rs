@@ -145,6 +145,11 @@ impl Task {
         matches!(self.main, Main::Running(_))
     }
 
+    /// Whether it is to be looked at from time to time: its main process has ended, or was killed.
+    pub fn is_ending(&self) -> bool {
+        !self.is_running() || matches!(self.stop, Stop::Killed { .. })
+    }
+
     /// Our ends of its pipes that have not ended.
     pub fn pipes(&self) -> impl Iterator<Item = (Stream, BorrowedFd<'_>)> {
         let pipes = [(Stream::Out, &self.out), (Stream::Err, &self.err)];
@@ -189,10 +194,11 @@ impl Task {
         }
     }
 
-    /// What there is to do for a run whose main process has ended.
+    /// What there is to do for a run that is ending.
     pub fn step(&mut self, now: Moment) -> Step {
         let Main::Ended { exit, since, .. } = self.main else {
-            unreachable!("a run is ending when its main process has ended")
+            // Its end is told when it comes; here it is only seen that it does not.
+            return self.wait_for_tree(now);
         };
         let is_stopping = !matches!(self.stop, Stop::No);
         if is_stopping && !self.is_empty() {

@@ -13,8 +13,9 @@ use nix::fcntl::{Flock, FlockArg, OFlag, open, openat};
 use nix::sys::stat::{Mode, mkdirat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
+use super::listing::Listing;
 use super::mounts::{Mount, Mountinfo};
-use super::place::{self, Kind};
+use super::place::Kind;
 
 /// Bytes of `cgroup.procs` that are read at most: some 8 000 processes.
 const MEMBERS_LEN_MAX: u64 = 64 * 1024;
@@ -107,7 +108,7 @@ impl ControlGroup {
 
     /// The names of those in this one.
     pub fn children(&self) -> Vec<OsString> {
-        let listed = openat(&self.directory, ".", DIRECTORY, Mode::empty()).and_then(place::entries);
+        let listed = openat(&self.directory, ".", DIRECTORY, Mode::empty()).map(Listing::of);
         let entries = listed.into_iter().flatten().flatten();
         entries.filter(|entry| entry.kind == Some(Kind::Directory)).map(|entry| entry.name).collect()
     }
@@ -163,6 +164,11 @@ impl ControlGroup {
     /// Those of open(2).
     pub fn entrance(&self) -> Result<OwnedFd, Errno> {
         openat(&self.directory, "cgroup.procs", OFlag::O_WRONLY | OFlag::O_CLOEXEC, Mode::empty())
+    }
+
+    /// Whether it is the root of the hierarchy, whatever a namespace makes it look like: that has no type.
+    pub fn is_root(&self) -> bool {
+        self.read("cgroup.type", 64) == Err(Errno::ENOENT)
     }
 
     /// Puts this process into it.

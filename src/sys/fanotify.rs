@@ -17,8 +17,9 @@ pub const ON_CHILD: u64 = libc::FAN_EVENT_ON_CHILD;
 /// Kind of the record that names a mount (Linux 6.15); libc does not have it.
 pub(super) const FAN_EVENT_INFO_TYPE_MNT: u8 = 7;
 
-/// Bytes of a read buffer: some 700 events at once; larger ones are no faster.
-pub const BUFFER_LEN: usize = 64 * 1024;
+/// Bytes of a read buffer: some 5000 events at once, so that what tells where a directory was that is gone already is
+/// mostly read together with what happened in it.
+pub const BUFFER_LEN: usize = 512 * 1024;
 
 /// A group, and how much of what we would like the kernel agreed to.
 #[derive(Debug)]

@@ -64,7 +64,8 @@ pub fn of_opened(fd: BorrowedFd<'_>) -> Result<Handle, Errno> {
     }
 }
 
-/// Opens an object by its handle, seen from a mount that `mount` lies on (open_by_handle_at(2)).
+/// Opens an object by its handle, seen from the mount that `mount` lies on, which must be opened for more than as a
+/// mere place (open_by_handle_at(2)).
 ///
 /// # Errors
 /// ESTALE: it is gone, or the file system cannot find it by its handle; EPERM: CAP_DAC_READ_SEARCH is missing.

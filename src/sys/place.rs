@@ -4,7 +4,6 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use nix::dir::{Dir, Type};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, OpenHow, ResolveFlag, open, openat2};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat};
@@ -41,15 +40,6 @@ pub struct Status {
     pub len: u64,
     /// `st_ctime`: when content, owner, mode or name changed last; nobody can set it.
     pub changed: SystemTime,
-}
-
-/// An entry of a directory.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
-    /// Its name, never `.` or `..`.
-    pub name: std::ffi::OsString,
-    /// What it is, where the directory itself knows.
-    pub kind: Option<Kind>,
 }
 
 /// Opens an object as a mere place (O_PATH), the last component not followed: neither read, nor woken, nor blocked.
@@ -94,6 +84,17 @@ pub fn open_directory(at: BorrowedFd<'_>, path: &Path) -> Result<OwnedFd, Errno>
     openat2(at, path, OpenHow::new().flags(flags).resolve(straight))
 }
 
+/// Opens a directory through which objects of its mount can be opened by their handles, for which a mere place does
+/// not do; a symbolic link anywhere in the path is an error.
+///
+/// # Errors
+/// As [`open_directory`], but for EXDEV.
+pub fn open_door(at: BorrowedFd<'_>, path: &Path) -> Result<OwnedFd, Errno> {
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
+    let straight = ResolveFlag::RESOLVE_NO_SYMLINKS | ResolveFlag::RESOLVE_NO_MAGICLINKS;
+    openat2(at, path, OpenHow::new().flags(flags).resolve(straight))
+}
+
 /// What an opened object is (fstat(2)).
 ///
 /// # Errors
@@ -135,25 +136,6 @@ pub fn mount_id(fd: BorrowedFd<'_>) -> u64 {
     if result == 0 && status.stx_mask & mask != 0 { status.stx_mnt_id } else { 0 }
 }
 
-/// Lists a directory that was opened for it, in no order.
-///
-/// # Errors
-/// The file system's own, as the last item.
-pub fn entries(directory: OwnedFd) -> Result<impl Iterator<Item = Result<Entry, Errno>>, Errno> {
-    let entries = Dir::from_fd(directory)?.into_iter();
-    Ok(entries.filter_map(|entry| match entry {
-        Ok(entry) => {
-            let name = entry.file_name().to_bytes();
-            let is_self = name == b"." || name == b"..";
-            (!is_self).then(|| {
-                let name = std::os::unix::ffi::OsStrExt::from_bytes(name);
-                Ok(Entry { name: std::ffi::OsStr::to_owned(name), kind: entry.file_type().map(Kind::from) })
-            })
-        }
-        Err(errno) => Some(Err(errno)),
-    }))
-}
-
 /// Opens what a mere place stands for to read it, without ever waiting for anybody: only for regular files.
 ///
 /// # Errors
@@ -189,17 +171,6 @@ impl From<SFlag> for Kind {
     }
 }
 
-impl From<Type> for Kind {
-    fn from(kind: Type) -> Self {
-        match kind {
-            Type::File => Kind::File,
-            Type::Directory => Kind::Directory,
-            Type::Symlink => Kind::Link,
-            Type::Fifo | Type::CharacterDevice | Type::BlockDevice | Type::Socket => Kind::Special,
-        }
-    }
-}
-
 /// Whether two descriptors stand for the same object.
 pub fn is_same(one: &Status, other: &Status) -> bool {
     (one.device, one.inode) == (other.device, other.inode)
@@ -220,10 +191,5 @@ mod tests {
         assert_eq!(status(link.as_fd()).expect("a status").kind, Kind::Link);
         assert_eq!(open_directory(ANYWHERE, &directory.path().join("l")).err(), Some(Errno::ELOOP));
         assert_eq!(touch_straight(ANYWHERE, &directory.path().join("l/.")).err(), Some(Errno::ELOOP));
-        let listed = open_directory(ANYWHERE, directory.path()).and_then(entries).expect("a list");
-        let mut names: Vec<_> = listed.map(|entry| entry.expect("an entry")).collect();
-        names.sort_by(|a, b| a.name.cmp(&b.name));
-        let kinds: Vec<_> = names.iter().map(|entry| entry.kind).collect();
-        assert_eq!(kinds, [Some(Kind::Directory), Some(Kind::Link)]);
     }
 }

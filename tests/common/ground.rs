@@ -17,7 +17,11 @@ pub struct Ground {
 impl Ground {
     /// An empty one.
     pub fn new() -> Ground {
-        let directory = tempfile::Builder::new().prefix("facron-test-").tempdir().expect("a directory");
+        // In memory for a user too, where the machine has that for everybody.
+        let memory = Path::new("/dev/shm");
+        let parent = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
+        let directory =
+            tempfile::Builder::new().prefix("facron-test-").tempdir_in(parent).expect("a directory");
         let path = directory.path().canonicalize().expect("it is there");
         let mut ground = Ground { directory, mounts: Vec::new() };
         if geteuid().is_root() {
@@ -58,6 +62,18 @@ impl Drop for Ground {
     }
 }
 
+/// Unmounts; somebody may be looking at a file there just then, but not for long.
+pub fn unmount(target: &Path) {
+    for _ in 0..1000 {
+        match umount2(target, MntFlags::empty()) {
+            Ok(()) => return,
+            Err(errno) => assert_eq!(errno, nix::errno::Errno::EBUSY, "{}", target.display()),
+        }
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    panic!("{} stays busy", target.display());
+}
+
 /// Runs a shell script with `$1`, `$2`, … in a process of its own, and asserts that it succeeds.
 #[expect(clippy::disallowed_methods, reason = "a test is nobody's daemon")]
 pub fn shell(script: &str, arguments: &[&Path]) {
@@ -84,4 +100,11 @@ pub fn is_user(test: &str) -> bool {
     let status = command.current_dir("/").status().expect("setpriv of util-linux");
     assert!(status.success(), "{test} fails as a user");
     false
+}
+
+/// Whether the machine has a program.
+#[expect(clippy::disallowed_methods, reason = "a test is nobody's daemon")]
+pub fn can(program: &str) -> bool {
+    let found = Command::new("/bin/sh").args(["-c", "command -v \"$1\" > /dev/null", "sh", program]).status();
+    found.expect("a shell").success()
 }

@@ -44,9 +44,19 @@ pub fn rule(path: &Path, keys: &str) -> String {
 impl Watched {
     /// A monitor that watches these rules, all of them settled.
     pub fn new(text: &str) -> Watched {
-        let monitor = Monitor::new(Options { ignores_itself: false }).expect("fanotify");
-        let mut watched = Watched { monitor, rules: Arc::default(), notices: Vec::new() };
+        let mut watched = Watched::start("");
         watched.set_rules(text);
+        watched
+    }
+
+    /// A monitor that begins to watch these rules.
+    pub fn start(text: &str) -> Watched {
+        let monitor = Monitor::new(Options { ignores_itself: false }).expect("fanotify");
+        let rules = rules(text);
+        let mut watched = Watched { monitor, rules, notices: Vec::new() };
+        if !text.is_empty() {
+            watched.monitor.set_rules(&watched.rules);
+        }
         watched
     }
 
@@ -117,12 +127,23 @@ impl Watched {
 
     /// How the only rule is armed, or why it is not.
     pub fn standing(&self) -> String {
+        self.standing_of(0)
+    }
+
+    /// How a rule is armed, or why it is not.
+    pub fn standing_of(&self, id: u32) -> String {
         let standing = self.notices.iter().rev().find_map(|notice| match notice {
-            Notice::Armed { by, .. } => Some(by.clone()),
-            Notice::Degraded { reason, .. } => Some(reason.clone()),
+            Notice::Armed { rule, by } if rule.0 == id => Some(by.clone()),
+            Notice::Degraded { rule, reason } if rule.0 == id => Some(reason.clone()),
             _ => None,
         });
         standing.unwrap_or_default()
+    }
+
+    /// How many events a rule was told.
+    pub fn count_of(&self, id: u32) -> usize {
+        let is_of = |notice: &&Notice| matches!(notice, Notice::Event { rule, .. } if rule.0 == id);
+        self.notices.iter().filter(is_of).count()
     }
 
     /// What was told, briefly.

@@ -2,8 +2,11 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod filesystems;
 #[path = "../common/ground.rs"]
 mod ground;
 mod kit;
+mod losses;
 mod saves;
 mod trees;
+mod ways;

@@ -6,12 +6,15 @@ use std::path::PathBuf;
 
 use facron::event::EventMask;
 
+use crate::common::require_root;
 use crate::ground::{Ground, is_user, shell};
 use crate::kit::{Watched, rule};
 
-fn fast_directories() {
+fn fast_directories(mark: &str) {
     let ground = Ground::new();
-    let mut watched = Watched::new(&rule(&ground.path(), "scope = 'tree'\non = 'arrived'"));
+    let keys = format!("scope = 'tree'\non = 'arrived'\nmark = '{mark}'");
+    let mut watched = Watched::new(&rule(&ground.path(), &keys));
+    assert_eq!(watched.standing(), mark);
     shell(
         "i=0; while [ $i -lt 300 ]; do mkdir -p \"$1/$i/a/b\"; echo x > \"$1/$i/a/b/f\"; i=$((i+1)); done",
         &[&ground.path()],
@@ -25,22 +28,30 @@ fn fast_directories() {
 
 #[test]
 fn no_file_in_a_new_directory_is_missed() {
-    fast_directories();
+    fast_directories("directories");
+}
+
+#[test]
+fn no_file_in_a_new_directory_is_missed_by_a_mark_on_the_file_system() {
+    if require_root("no_file_in_a_new_directory_is_missed_by_a_mark_on_the_file_system") {
+        fast_directories("filesystem");
+    }
 }
 
 #[test]
 fn no_file_in_a_new_directory_is_missed_for_a_user() {
     if is_user("trees::no_file_in_a_new_directory_is_missed_for_a_user") {
-        fast_directories();
+        fast_directories("directories");
     }
 }
 
-fn directories_that_move() {
+fn directories_that_move(mark: &str) {
     let ground = Ground::new();
     fs::create_dir_all(ground.at("tree/a/b")).expect("directories");
     fs::create_dir_all(ground.at("out/x/y")).expect("directories");
     fs::write(ground.at("out/x/y/f"), "x").expect("a file");
-    let mut watched = Watched::new(&rule(&ground.at("tree"), "scope = 'tree'\ndirs = true"));
+    let keys = format!("scope = 'tree'\ndirs = true\nmark = '{mark}'");
+    let mut watched = Watched::new(&rule(&ground.at("tree"), &keys));
     fs::rename(ground.at("tree/a"), ground.at("tree/z")).expect("renamed");
     fs::write(ground.at("tree/z/b/f"), "x").expect("a file");
     watched.expect(EventMask::ARRIVED, &ground.at("tree/z/b/f"));
@@ -64,13 +75,20 @@ fn directories_that_move() {
 
 #[test]
 fn directories_that_move_are_followed() {
-    directories_that_move();
+    directories_that_move("directories");
+}
+
+#[test]
+fn directories_that_move_are_followed_by_a_mark_on_the_file_system() {
+    if require_root("directories_that_move_are_followed_by_a_mark_on_the_file_system") {
+        directories_that_move("filesystem");
+    }
 }
 
 #[test]
 fn directories_that_move_are_followed_for_a_user() {
     if is_user("trees::directories_that_move_are_followed_for_a_user") {
-        directories_that_move();
+        directories_that_move("directories");
     }
 }
 
@@ -104,4 +122,68 @@ fn a_file_that_comes_later_is_seen() {
     watched.expect(EventMask::ARRIVED, &path);
     fs::remove_file(&path).expect("removed");
     watched.expect(EventMask::DELETE, &path);
+}
+
+#[test]
+fn a_user_who_asks_for_a_mark_on_the_file_system_gets_the_next_best() {
+    if is_user("trees::a_user_who_asks_for_a_mark_on_the_file_system_gets_the_next_best") {
+        let ground = Ground::new();
+        let watched = Watched::new(&rule(&ground.path(), "scope = 'tree'\nmark = 'filesystem'"));
+        assert_eq!(watched.standing(), "directories");
+    }
+}
+
+#[test]
+fn a_small_tree_is_marked_by_directories_and_a_large_one_by_its_file_system() {
+    if !require_root("a_small_tree_is_marked_by_directories_and_a_large_one_by_its_file_system") {
+        return;
+    }
+    let ground = Ground::new();
+    fs::create_dir_all(ground.at("small/a")).expect("directories");
+    for number in 0..4200 {
+        fs::create_dir_all(ground.at(format!("large/{}/{number}", number % 50))).expect("directories");
+    }
+    let mut watched = Watched::new(&rule(&ground.at("small"), "scope = 'tree'"));
+    assert_eq!(watched.standing(), "directories");
+    watched.set_rules(&rule(&ground.at("large"), "scope = 'tree'"));
+    assert_eq!(watched.standing(), "filesystem");
+    fs::write(ground.at("large/3/3/f"), "x").expect("a file");
+    watched.expect(EventMask::ARRIVED, &ground.at("large/3/3/f"));
+    fs::write(ground.at("small/a/f"), "x").expect("a file");
+    watched.quiet();
+    assert_eq!(watched.events().count(), 1, "{:#?}", watched.summary());
+}
+
+#[test]
+fn what_is_excluded_is_neither_marked_nor_told() {
+    let ground = Ground::new();
+    fs::create_dir_all(ground.at("build/x")).expect("directories");
+    let mut watched = Watched::new(&rule(&ground.path(), "scope = 'tree'\nexclude = ['build/', '*.tmp']"));
+    fs::write(ground.at("build/x/f"), "x").expect("a file");
+    fs::create_dir_all(ground.at("build/y/z")).expect("directories");
+    fs::write(ground.at("build/y/z/f"), "x").expect("a file");
+    fs::write(ground.at("a.tmp"), "x").expect("a file");
+    fs::write(ground.at("a"), "x").expect("a file");
+    watched.expect(EventMask::ARRIVED, &ground.at("a"));
+    watched.quiet();
+    assert_eq!(watched.events().count(), 1, "{:#?}", watched.summary());
+    let marks = fs::read_dir("/proc/self/fdinfo").expect("proc").flatten();
+    let inodes: BTreeSet<String> = marks
+        .filter_map(|entry| fs::read_to_string(entry.path()).ok())
+        .flat_map(|text| {
+            text.lines()
+                .filter(|line| line.starts_with("fanotify ino"))
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        })
+        .collect();
+    let inode =
+        std::os::unix::fs::MetadataExt::ino(&fs::metadata(ground.at("build/x")).expect("a directory"));
+    let device =
+        std::os::unix::fs::MetadataExt::dev(&fs::metadata(ground.at("build/x")).expect("a directory"));
+    let minor = nix::libc::minor(device);
+    let is_it = |line: &String| {
+        line.contains(&format!("ino:{inode:x} ")) && line.contains(&format!("sdev:{minor:x} "))
+    };
+    assert!(!inodes.iter().any(is_it), "{inodes:#?}");
 }

@@ -24,6 +24,14 @@ pub fn rule_set(prng: &mut Prng) -> RuleSet {
     set
 }
 
+/// One rule that triggers itself.
+pub fn looping(prng: &mut Prng) -> RuleSet {
+    let mut rule = rules::plain("ash");
+    rule.gather.batch = prng.chance(30);
+    rule.schedule.on_busy = prng.pick(&[OnBusy::Coalesce, OnBusy::Queue]);
+    RuleSet { rules: vec![Arc::new(rule)], ..RuleSet::default() }
+}
+
 /// The same rules, some of them changed, gone, new, in another order.
 pub fn reloaded(prng: &mut Prng, before: &RuleSet) -> RuleSet {
     let mut set = before.clone();

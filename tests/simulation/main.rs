@@ -3,6 +3,8 @@
 //!
 //! `FACRON_LIVES=N` lives N lives, `FACRON_SEED=S` lives that one again and tells it.
 
+#![expect(clippy::print_stdout, reason = "a test tells what it did")]
+
 #[path = "../stories/rules.rs"]
 mod rules;
 
@@ -10,11 +12,13 @@ mod chance;
 mod exhaustive;
 mod hunt;
 mod lives;
+mod misread;
 mod mutant;
-mod mutations;
+mod nature;
 mod oracle;
 mod prng;
 mod sometimes;
 mod subject;
+mod tampered;
 mod tell;
 mod world;

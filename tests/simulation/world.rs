@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use facron::engine::{Action, Exit, Input, Run, StartFailure, StartFailureClass, StopSignal};
+use facron::engine::{Action, Exit, Input, StartFailure, StartFailureClass};
 use facron::event::{Cause, Event, EventMask, Origin, RunId};
 use facron::moment::Moment;
 use facron::rule::{RuleId, RuleSet};
@@ -17,7 +17,13 @@ use crate::prng::Prng;
 use crate::sometimes::Sometimes;
 use crate::subject::{Make, Subject};
 
-const PATHS: [&str; 4] = ["a", "b", "/srv/c", "/srv/deep/d"];
+pub const PATHS: [&str; 4] = ["a", "b", "/srv/c", "/srv/deep/d"];
+
+/// One life in so many is a loop.
+const LOOP_INTERVAL: u64 = 500;
+
+/// Inputs of a loop.
+const ROUNDS: usize = 4000;
 
 /// Inputs after which a life has to have come to rest.
 const INPUTS_MAX: usize = 20_000;
@@ -31,47 +37,53 @@ pub struct Told {
 
 /// One life of an engine in a random world.
 pub struct World {
-    prng: Prng,
-    subject: Box<dyn Subject>,
-    oracle: Oracle,
-    rules: Arc<RuleSet>,
-    now: Moment,
+    pub(super) prng: Prng,
+    pub(super) subject: Box<dyn Subject>,
+    pub(super) oracle: Oracle,
+    pub(super) rules: Arc<RuleSet>,
+    pub(super) now: Moment,
     /// What will happen, in order.
-    agenda: BTreeMap<(Moment, u64), Happening>,
-    next: u64,
-    children: BTreeMap<RunId, Child>,
-    last_run: RunId,
+    pub(super) agenda: BTreeMap<(Moment, u64), Happening>,
+    pub(super) next: u64,
+    pub(super) children: BTreeMap<RunId, Child>,
+    pub(super) last_run: RunId,
     /// Whether the kernel names no cause.
-    is_unprivileged: bool,
+    pub(super) is_unprivileged: bool,
+    /// Whether each run triggers the next.
+    pub(super) is_loop: bool,
     /// Whether everything goes well from here on, so that all comes to rest.
-    is_ending: bool,
-    has_stopped: bool,
+    pub(super) is_ending: bool,
+    pub(super) has_stopped: bool,
     /// Whether the oracle judges; else an event that comes late is handed in without a tick before it.
-    is_judged: bool,
-    inputs: u64,
-    trace: u64,
-    log: Option<Vec<String>>,
+    pub(super) is_judged: bool,
+    pub(super) inputs: u64,
+    pub(super) trace: u64,
+    pub(super) log: Option<Vec<String>>,
 }
 
 /// What happens by itself.
 #[derive(Clone, Debug)]
-enum Happening {
+pub enum Happening {
     Exit(RunId, Exit),
     Refusal(RunId, bool),
     Finding(Arc<str>, PathBuf),
+    /// What a run does to the files of its own rule, where the kernel names no cause.
+    Echo,
     WalkDone(Arc<str>),
 }
 
 /// How a child takes signals.
-struct Child {
-    heeds: bool,
-    lingers: Duration,
+pub struct Child {
+    pub heeds: bool,
+    pub lingers: Duration,
 }
 
 impl World {
     pub fn new(seed: u64, make: Make, is_logged: bool) -> World {
         let mut prng = Prng::new(seed);
-        let rules = Arc::new(chance::rule_set(&mut prng));
+        let is_loop = seed % LOOP_INTERVAL == 7;
+        let rules = if is_loop { chance::looping(&mut prng) } else { chance::rule_set(&mut prng) };
+        let rules = Arc::new(rules);
         let mut oracle = Oracle::new(&rules);
         let starts =
             [Duration::ZERO, Duration::from_secs(1_000_000), Duration::MAX - Duration::from_secs(86_400_000)];
@@ -80,7 +92,8 @@ impl World {
             oracle.sometimes.saw("a clock far from its start");
         }
         World {
-            is_unprivileged: prng.chance(20),
+            is_unprivileged: is_loop || prng.chance(20),
+            is_loop,
             prng,
             subject: make(Arc::clone(&rules)),
             oracle,
@@ -120,6 +133,9 @@ impl World {
         let rules = Input::Reload(Arc::clone(&self.rules));
         self.note(|| crate::tell::input(&rules));
         self.handle(Input::Tick)?;
+        if self.is_loop {
+            return self.go_round();
+        }
         if self.prng.chance(15) && !self.rules.rules.is_empty() {
             self.oracle.sometimes.saw("something from an earlier life");
             let events = PATHS[..2].iter().map(|path| event(path, EventMask::ARRIVED)).collect();
@@ -131,6 +147,18 @@ impl World {
             if self.step()? {
                 inputs_left -= 1;
             }
+        }
+        self.end()
+    }
+
+    /// A loop, and now and then something from outside.
+    fn go_round(&mut self) -> Verdict {
+        self.plan(Duration::ZERO, Happening::Echo);
+        for _ in 0..ROUNDS {
+            if self.agenda.is_empty() && self.subject.next_deadline().is_none() || self.prng.below(900) == 0 {
+                self.plan(millis(60), Happening::Echo);
+            }
+            self.wait()?;
         }
         self.end()
     }
@@ -201,6 +229,10 @@ impl World {
                 }
                 None => Ok(()),
             },
+            Happening::Echo => {
+                let input = Input::Event { rule: RuleId(0), event: event("a", EventMask::ARRIVED) };
+                self.handle(input)
+            }
             Happening::WalkDone(name) => {
                 let is_waiting = |happening: &Happening| matches!(happening, Happening::Finding(other, _) if *other == name);
                 if self.agenda.values().any(is_waiting) {
@@ -210,75 +242,6 @@ impl World {
                 self.rule(&name).map_or(Ok(()), |rule| self.handle(Input::RescanDone(rule)))
             }
         }
-    }
-
-    fn random_input(&mut self) -> Input {
-        if self.rules.rules.is_empty() {
-            return self.reload();
-        }
-        let rule = self.any_rule();
-        match self.prng.below(1000) {
-            0..900 => Input::Event { rule, event: self.random_event() },
-            900..915 => {
-                let rules =
-                    (0..self.rules.rules.len() as u32).map(RuleId).filter(|_| self.prng.chance(70)).collect();
-                Input::Overflow { rules }
-            }
-            915..930 => {
-                self.oracle.sometimes.saw("a paused rule");
-                Input::Pause(rule)
-            }
-            930..955 => Input::Resume(rule),
-            955..985 => self.reload(),
-            985..990 => Input::Exited { run: RunId(self.last_run.0 + 7), exit: Exit::Code(0) },
-            990..995 => Input::RescanDone(RuleId(7)),
-            _ => Input::Tick,
-        }
-    }
-
-    fn random_event(&mut self) -> Event {
-        let mask = self.prng.pick(&[
-            EventMask::ARRIVED,
-            EventMask::ARRIVED,
-            EventMask::DELETE,
-            EventMask::OPEN,
-            EventMask::MODIFY,
-            EventMask::CLOSE_WRITE,
-            EventMask::MODIFY | EventMask::ARRIVED,
-        ]);
-        let mut event = event(PATHS[self.prng.below(PATHS.len() as u64) as usize], mask);
-        event.cause.pid = if self.is_unprivileged { 0 } else { 1 };
-        if self.prng.chance(15) && self.last_run.0 > 0 {
-            let back = self.prng.below(5.min(self.last_run.0));
-            event.cause.run = Some(RunId(self.last_run.0 - back));
-        }
-        if self.prng.chance(4) {
-            event.origin = Origin::Trigger;
-        }
-        if self.is_unprivileged && self.prng.chance(80) {
-            // The few files that a loop goes round.
-            event.path = PathBuf::from("a");
-        }
-        event
-    }
-
-    fn reload(&mut self) -> Input {
-        if !self.children.is_empty() {
-            self.oracle.sometimes.saw("a reload with runs in flight");
-        }
-        let rules = if self.prng.chance(15) {
-            RuleSet::clone(&self.rules)
-        } else {
-            chance::reloaded(&mut self.prng, &self.rules)
-        };
-        self.rules = Arc::new(rules);
-        // A walk for a rule that is gone is given up.
-        let names: Vec<Arc<str>> = self.rules.rules.iter().map(|rule| Arc::clone(&rule.name)).collect();
-        self.agenda.retain(|_, happening| match happening {
-            Happening::Finding(name, _) | Happening::WalkDone(name) => names.contains(name),
-            Happening::Exit(..) | Happening::Refusal(..) => true,
-        });
-        Input::Reload(Arc::clone(&self.rules))
     }
 
     /// From here on everything goes well; at rest, or after a stop, nothing may be left.
@@ -387,84 +350,9 @@ impl World {
         }
     }
 
-    fn spawn(&mut self, run: &Run) {
-        let id = run.id;
-        self.last_run = self.last_run.max(id);
-        if self.prng.chance(if self.is_ending { 0 } else { 8 }) {
-            let is_transient = self.prng.chance(60);
-            let delay = millis(self.prng.pick(&[0, 0, 1, 30]));
-            self.plan(delay, Happening::Refusal(id, is_transient));
-            return drop(self.children.insert(id, Child { heeds: true, lingers: Duration::ZERO }));
-        }
-        let child = Child { heeds: self.prng.chance(70), lingers: millis(self.prng.pick(&[0, 0, 1, 5, 60])) };
-        self.children.insert(id, child);
-        let exits = [
-            Exit::Code(0),
-            Exit::Code(0),
-            Exit::Code(0),
-            Exit::Code(1),
-            Exit::Code(2),
-            Exit::Signal(libc::SIGSEGV),
-        ];
-        let exit = if self.is_ending { Exit::Code(0) } else { self.prng.pick(&exits) };
-        let lasts = match run.rule.ending.timeout {
-            // At the very moment of its timeout.
-            Some(timeout) if self.prng.chance(20) => {
-                self.oracle.sometimes.saw("a run that ended at the very moment of its timeout");
-                timeout
-            }
-            _ => millis(self.prng.pick(&[0, 1, 3, 10, 30, 100])),
-        };
-        if self.is_ending && !self.has_stopped || self.prng.chance(85) {
-            self.plan(lasts, Happening::Exit(id, exit));
-        } else if run.rule.ending.timeout.is_none() {
-            // Long, but not for ever: nobody would end it.
-            self.plan(millis(400), Happening::Exit(id, exit));
-        }
-    }
-
-    fn signal(&mut self, run: RunId, signal: StopSignal) {
-        let Some(child) = self.children.get(&run) else { return };
-        let (exit, heeds) = match signal {
-            StopSignal::Ask(number) if self.prng.chance(30) => (Exit::Code(number & 1), child.heeds),
-            StopSignal::Ask(number) => (Exit::Signal(number), child.heeds),
-            StopSignal::Kill => (Exit::Signal(libc::SIGKILL), true),
-        };
-        let lingers = self.children[&run].lingers;
-        if heeds {
-            let is_of_run = |happening: &Happening| matches!(happening, Happening::Exit(other, _) | Happening::Refusal(other, _) if *other == run);
-            if self
-                .agenda
-                .values()
-                .any(|happening| matches!(happening, Happening::Refusal(other, _) if *other == run))
-            {
-                return;
-            }
-            self.agenda.retain(|_, happening| !is_of_run(happening));
-            self.plan(lingers, Happening::Exit(run, exit));
-        }
-    }
-
-    fn walk(&mut self, rule: RuleId) {
-        let Some(name) = self.rules.rules.get(rule.0 as usize).map(|rule| Arc::clone(&rule.name)) else {
-            return;
-        };
-        let findings = if self.is_ending { 1 } else { self.prng.below(4) };
-        for _ in 0..findings {
-            let delay = millis(self.prng.below(20));
-            let path = PathBuf::from(self.prng.pick(&PATHS));
-            self.plan(delay, Happening::Finding(Arc::clone(&name), path));
-        }
-        self.plan(millis(20), Happening::WalkDone(name));
-    }
-
-    fn plan(&mut self, delay: Duration, happening: Happening) {
+    pub(super) fn plan(&mut self, delay: Duration, happening: Happening) {
         self.next += 1;
         self.agenda.insert((self.now + delay, self.next), happening);
-    }
-
-    fn any_rule(&mut self) -> RuleId {
-        RuleId(self.prng.below(self.rules.rules.len() as u64) as u32)
     }
 
     fn rule(&self, name: &str) -> Option<RuleId> {

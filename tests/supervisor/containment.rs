@@ -1,13 +1,13 @@
 //! How whole process trees are held and ended: control groups, PID namespaces, sessions. Needs root.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
 use facron::engine::{Exit, StopSignal};
 use facron::supervisor::{Options, SupervisorNotice};
 use facron::sys::cgroup::{Location, Version, path_of};
-use facron::sys::clock;
-use facron::sys::process::is_zombie;
+use facron::sys::{clock, process};
 
 use crate::common;
 use crate::supervised::*;
@@ -48,7 +48,7 @@ fn wait_for_lines(supervised: &mut Supervised, count: usize) {
 
 /// Whether the processes are still there, by the ids that they have in our namespace.
 fn alive(pids: &[i32]) -> Vec<i32> {
-    pids.iter().copied().filter(|pid| !is_zombie(*pid)).collect()
+    pids.iter().copied().filter(|pid| !process::is_zombie(*pid)).collect()
 }
 
 /// Ids of all processes with this word in their command line.
@@ -57,7 +57,7 @@ fn with_word(word: &str) -> Vec<i32> {
         let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         line.split(|byte| *byte == 0).any(|argument| argument == word.as_bytes())
     };
-    facron::sys::process::all().filter(has_it).collect()
+    process::all().filter(has_it).collect()
 }
 
 fn none() -> Vec<i32> {
@@ -208,25 +208,27 @@ fn a_fork_bomb_stays_within_its_limit_and_is_ended() {
         return;
     }
     let mut supervised = contained();
-    let rule = script(
-        "bomb() { bomb & bomb & sleep 0.05; }; echo 1; bomb; while :; do bomb; done",
-        "limits = { pids = 64 }",
-    );
+    let text = "bomb() { bomb & bomb & sleep 0.05; }; echo $$; bomb; while :; do bomb; done";
+    let rule = script(text, "limits = { pids = 64 }");
     let works = supervised.supervisor.can_contain(&rule.setting);
     if !common::require(TEST, &format!("the pids controller: {works:?}"), works.is_ok()) {
         return;
     }
     let run = supervised.start(rule).expect("started");
     wait_for_lines(&mut supervised, 1);
-    let session_of_all = |supervised: &Supervised| {
-        let _ = supervised;
-        facron::sys::process::all().count()
-    };
-    let before = session_of_all(&supervised);
-    supervised.work_until(clock::monotonic() + Duration::from_millis(300));
-    assert!(session_of_all(&supervised) < before + 200);
+    let session = pids(&supervised)[0];
+    // Those that have ended wait for whoever inherits orphans on this machine.
+    let is_there = |pid: &i32| process::session_of(*pid) == Ok(session) && !process::is_zombie(*pid);
+    let count = || process::all().filter(is_there).count();
+    let (mut most, end) = (0, clock::monotonic() + Duration::from_millis(500));
+    while clock::monotonic() < end {
+        most = most.max(count());
+        supervised.work_until(clock::monotonic() + Duration::from_millis(5));
+    }
+    assert!((32..=64).contains(&most), "{most} processes at once");
     let (_, took) = stop(&mut supervised, run);
     assert!(took < Duration::from_secs(1), "{took:?}");
+    assert_eq!(count(), 0);
 }
 
 #[test]
@@ -261,4 +263,50 @@ fn nothing_is_left_of_control_groups_when_a_supervisor_has_gone() {
     assert!(leaf.parent().expect("the life").exists());
     drop(supervised);
     assert!(!leaf.parent().expect("the life").exists());
+}
+
+#[test]
+fn who_cannot_be_ended_keeps_its_slot_and_is_said_once() {
+    const TEST: &str = "who_cannot_be_ended_keeps_its_slot_and_is_said_once";
+    if !common::require_root(TEST) {
+        return;
+    }
+    // A daemon that is not root's, and a process of root's in the session of its run: nobody may signal that.
+    let setpriv = Path::new("/usr/bin/setpriv");
+    if !common::require(TEST, "setpriv(1)", setpriv.exists()) {
+        return;
+    }
+    let place = tempfile::tempdir_in("/var/tmp").expect("a directory");
+    std::fs::set_permissions(place.path(), std::fs::Permissions::from_mode(0o755)).expect("mode set");
+    let copy = place.path().join("setpriv");
+    std::fs::copy(setpriv, &copy).expect("copied");
+    std::fs::set_permissions(&copy, std::fs::Permissions::from_mode(0o4755)).expect("mode set");
+    let go_on = place.path().join("go-on");
+    std::fs::write(&go_on, "").expect("written");
+    let text = format!(
+        "{} --reuid 0 --regid 0 --clear-groups sh -c 'echo 1; while test -e {}; do sleep 0.05; done' & wait",
+        copy.display(),
+        go_on.display()
+    );
+    let nobody = std::thread::Builder::new().spawn(move || {
+        super::identity::become_nobody_in_this_thread();
+        let mut supervised = Supervised::new();
+        let run = supervised.start(script(&text, "")).expect("started");
+        wait_for_lines(&mut supervised, 1);
+        supervised.signal(run, StopSignal::Kill);
+        supervised.wait_for(|notice| matches!(notice, SupervisorNotice::Unkillable { .. }));
+        // Longer than until the next look.
+        let end = clock::monotonic() + Duration::from_millis(2500);
+        while clock::monotonic() < end {
+            supervised.work_until(end);
+        }
+        let is_said = |notice: &&SupervisorNotice| matches!(notice, SupervisorNotice::Unkillable { .. });
+        assert_eq!(supervised.notices.iter().filter(is_said).count(), 1);
+        assert_eq!(supervised.supervisor.running().len(), 1, "it keeps its slot");
+        std::fs::remove_file(&go_on).expect_err("that is root's affair");
+        (supervised, run)
+    });
+    let (mut supervised, run) = nobody.expect("a thread").join().expect("as expected");
+    drop(place);
+    assert_eq!(supervised.end_of(run).exit, Exit::Signal(libc::SIGKILL));
 }

@@ -184,7 +184,7 @@ fn a_daemon_that_is_not_root_can_only_be_itself() {
 
 /// The ids of a thread are its own; only libc gives all threads the same.
 #[expect(unsafe_code, reason = "libc has no call for one thread alone")]
-fn become_nobody_in_this_thread() {
+pub fn become_nobody_in_this_thread() {
     const NOBODY: u32 = 65_534;
     // SAFETY: setgroups(2) takes an empty list.
     let groups = unsafe { libc::syscall(libc::SYS_setgroups, 0, 0) };

@@ -7,14 +7,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::inbox::{Graft, Inbox, Orders, RescanOrder};
+use super::super::inbox::{Graft, Inbox, Orders, RescanOrder, RootOrder};
 use super::super::traffic::{Audience, By, Message, Over, RootState, SurveyorId};
 use super::Surveyor;
 use super::pulse::Pulse;
-use super::root::{Part, Root};
+use super::root::{Part, Root, Standing};
 use super::walk::{Purpose, Report, Walk};
 use crate::event::Origin;
 use crate::matcher::{Attachment, RootId, What};
+use crate::sys::clock;
 
 /// Foreign file systems that are watched at once at most: each takes a thread.
 const ANNEXES_MAX: usize = 16;
@@ -40,7 +41,8 @@ pub struct Annex {
 
 impl Surveyor {
     /// Hands a root over to the surveyor of the file system that it leads to.
-    pub(super) fn hand_over(&mut self, id: RootId, point: &Path) -> Result<(), Over> {
+    /// `is_new`: what is there is told, for it led elsewhere before.
+    pub(super) fn hand_over(&mut self, id: RootId, point: &Path, is_new: bool) -> Result<(), Over> {
         if self.chief.is_some() {
             let reason = format!("{} is on a second file system that may not answer", point.display());
             return self.degrade(id, reason);
@@ -52,11 +54,22 @@ impl Surveyor {
         match self.annex(point)? {
             Ok(annex) => {
                 annex.roots.insert(id);
-                annex.ask(|orders| orders.take.push(order));
+                annex.ask(|orders| orders.take.push((order, is_new)));
                 let is_hung = annex.is_hung;
                 if is_hung { self.degrade(id, hung(point)) } else { Ok(()) }
             }
             Err(reason) => self.degrade(id, reason),
+        }
+    }
+
+    /// As an annex: takes in a root that leads here.
+    pub(super) fn take_handed_over(&mut self, order: RootOrder, is_new: bool) {
+        let id = order.id;
+        self.take_root(order);
+        if let Some(root) = self.roots.get_mut(&id)
+            && is_new
+        {
+            root.concluded.get_or_insert((Standing::Missing, clock::wall()));
         }
     }
 

@@ -24,6 +24,7 @@ use crate::plan;
 use crate::rule::MarkChoice;
 use crate::sys::fanotify::Subject;
 use crate::sys::handle;
+use crate::sys::listing::Listing;
 use crate::sys::place::{self, Kind};
 
 /// Directories up to which a tree is marked one by one: counting them takes some 30 ms, marking them as long again.
@@ -162,9 +163,9 @@ impl Surveyor {
         while let Some(below) = stack.pop() {
             self.pulse.beat();
             let Ok(directory) = place::open_directory(base.fd.as_fd(), &below) else { continue };
-            let Ok(entries) = place::entries(directory) else { continue };
-            let directories =
-                entries.map_while(Result::ok).filter(|entry| entry.kind == Some(Kind::Directory));
+            let directories = Listing::of(directory)
+                .map_while(Result::ok)
+                .filter(|entry| entry.kind == Some(Kind::Directory));
             for entry in directories {
                 let below = below.join(&entry.name);
                 if root.enters(home, &base.path.join(&below)) {
@@ -190,7 +191,7 @@ impl Surveyor {
         let point = self.mounts.of(&base.path).map_or_else(|| base.path.clone(), |mount| mount.point.clone());
         let user = User { mask, door: Door { point, mount: base.mount }, has_tree };
         let (token, _) = self.groups.of(base.device);
-        if has_tree && let Err(errno) = handle::open(base.fd.as_fd(), base.key().as_bytes(), OFlag::O_PATH) {
+        if has_tree && let Err(errno) = can_be_found(base) {
             return Ok(Err(errno));
         }
         self.note_mount(base);
@@ -269,4 +270,10 @@ impl Surveyor {
             listeners: listeners.collect(),
         }))
     }
+}
+
+/// Whether directories of a file system can be found by their handles.
+fn can_be_found(place: &Place) -> Result<(), Errno> {
+    let door = place::open_door(place.fd.as_fd(), Path::new("."))?;
+    handle::open(door.as_fd(), place.key().as_bytes(), OFlag::O_PATH).map(drop)
 }

@@ -202,7 +202,7 @@ impl Surveyor {
             self.replace_roots(number, roots)?;
         }
         self.forward(&mut orders);
-        orders.take.into_iter().for_each(|order| self.take_root(order));
+        orders.take.into_iter().for_each(|(order, is_new)| self.take_handed_over(order, is_new));
         orders.grafts.into_iter().for_each(|graft| self.take_graft(graft));
         for id in orders.drop {
             self.drop_root(id)?;
@@ -327,7 +327,7 @@ impl Surveyor {
 
     /// Takes the marks from a directory that left a tree, wherever it is now, if that can be found out.
     fn leave(&mut self, left: &Left) {
-        let door = place::touch_straight(place::ANYWHERE, &left.door);
+        let door = place::open_door(place::ANYWHERE, &left.door);
         let found = door.and_then(|door| handle::open(door.as_fd(), left.id.key.as_bytes(), OFlag::O_PATH));
         if let Ok(path) = found.and_then(|fd| handle::path_of(fd.as_fd())) {
             self.walks.push_back(Walk::new(path, Purpose::Trim, None));

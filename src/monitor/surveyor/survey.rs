@@ -116,7 +116,8 @@ impl Surveyor {
             End::Directory(place) => self.conclude_directory(id, &place, report),
             End::Foreign(point) => {
                 self.close_parts(id, Vec::new())?;
-                self.hand_over(id, &point)
+                let is_new = before.is_some_and(|(before, _)| before != standing);
+                self.hand_over(id, &point, is_new)
             }
             End::Refused { at, errno } => {
                 self.close_parts(id, Vec::new())?;
@@ -282,10 +283,12 @@ impl Surveyor {
         if let Some((_, waiting)) = &mut self.settling {
             waiting.remove(&id);
         }
+        self.outbox.tell(Message::State(id, state))?;
         if let Some(chief) = &self.chief {
+            // After the state itself: once all are known, the chief says so by the same way.
             chief.order(|orders| orders.stated.push(id));
         }
-        self.outbox.tell(Message::State(id, state))
+        Ok(())
     }
 
     /// A root that nobody wants any more leaves nothing behind.

@@ -18,6 +18,7 @@ use super::marks::Target;
 use crate::event::Origin;
 use crate::matcher::{self, RootId};
 use crate::sys::handle::{self, ObjectKey};
+use crate::sys::listing::Listing;
 use crate::sys::place::{self, Kind, Status};
 use crate::sys::writers::{Writers, writers};
 
@@ -217,9 +218,8 @@ impl Surveyor {
     fn list(&mut self, walk: &mut Walk, visit: Visit) -> Result<(), Over> {
         let Visit { step, path, fd, id, is_foreign, .. } = visit;
         let Ok(at) = fd.try_clone() else { return Ok(()) };
-        let Ok(entries) = place::entries(fd) else { return Ok(()) };
         let mut found = Vec::new();
-        for entry in entries.map_while(Result::ok) {
+        for entry in Listing::of(fd).map_while(Result::ok) {
             let kind = entry.kind.or_else(|| Some(status(&at, &entry.name)?.kind));
             let Some(kind) = kind else { continue };
             let is_new = walk.report.as_ref().is_some_and(|report| {

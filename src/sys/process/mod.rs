@@ -19,7 +19,7 @@ use nix::errno::Errno;
 use nix::sched::CloneFlags;
 
 pub use clone::CAN_BE_BORN_IN_CGROUP;
-pub use others::{all, group_of, is_zombie, session_of};
+pub use others::{all, group_of, is_zombie, session_of, state_of};
 pub use wait::{Child, Ended, Stranger, reap_strangers};
 
 use child::{Ids, Plan};

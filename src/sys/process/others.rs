@@ -36,8 +36,8 @@ pub fn is_zombie(pid: i32) -> bool {
     }
 }
 
-/// The third field of proc_pid_stat(5), behind a name that may hold anything, even `) Z (`.
-fn state_of(stat: &[u8]) -> Option<u8> {
+/// The state of a process, the third field of proc_pid_stat(5): behind a name that may hold anything, even `) Z (`.
+pub fn state_of(stat: &[u8]) -> Option<u8> {
     let end_of_name = stat.iter().rposition(|byte| *byte == b')')?;
     stat.get(end_of_name + 2).copied()
 }

@@ -42,6 +42,7 @@ impl Oracle {
         hold(!book.is_full(), Invariant::Slots, || format!("{name} has no slot for run {id}"))?;
         let limited = book.limited_until(now);
         hold(limited.is_none(), Invariant::StartLimit, || format!("run {id} starts too soon after others"))?;
+        hold(book.is_within_limit(now), Invariant::StartLimit, || format!("run {id} is one too many"))?;
         let paths: Vec<PathBuf> = run.events.iter().map(|event| event.path.clone()).collect();
         for path in &paths {
             hold(!book.runs_path(path), Invariant::Path, || {

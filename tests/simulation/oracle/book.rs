@@ -263,6 +263,13 @@ impl Book {
         Some(self.starts[oldest] + limit.span).filter(|until| *until > now)
     }
 
+    /// Whether one more start keeps `start-limit`, counted afresh (if the limit was the same all the time).
+    pub fn is_within_limit(&self, now: Moment) -> bool {
+        let Some(limit) = self.rule.schedule.start_limit.filter(|_| self.is_limit_old) else { return true };
+        let recent = self.all_starts.iter().rev().take_while(|start| **start + limit.span > now);
+        recent.count() < limit.starts.get() as usize
+    }
+
     /// Whether something waits for no more than a slot of the daemon.
     pub fn could_start(&self, now: Moment) -> bool {
         let is_stuck =

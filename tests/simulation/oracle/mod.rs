@@ -7,6 +7,7 @@
 mod action;
 mod book;
 mod duty;
+mod end;
 mod input;
 mod reload;
 
@@ -122,6 +123,8 @@ pub struct Oracle {
     drops: Vec<(Arc<str>, Option<PathBuf>, DropReason, u64)>,
     /// Rules of which it has to be told that they are over the limit.
     over: Vec<Arc<str>>,
+    /// How many inputs there were.
+    inputs: u64,
     journal: BTreeMap<Arc<str>, BTreeMap<PathBuf, EventMask>>,
     pub sometimes: Sometimes,
 }
@@ -182,6 +185,7 @@ impl Oracle {
             ending: None,
             drops: Vec::new(),
             over: Vec::new(),
+            inputs: 0,
             journal: BTreeMap::new(),
             sometimes: Sometimes::default(),
         };
@@ -192,6 +196,7 @@ impl Oracle {
     /// Sees what goes in; then what comes out.
     pub fn see(&mut self, now: Moment, input: &Input) {
         self.now = now;
+        self.inputs += 1;
         self.input(input);
         if self.stop == Stop::No {
             for book in self.books.values_mut().filter(|book| book.is_present) {

@@ -1,0 +1,43 @@
+//! `include` and `exclude` as written: globs, compiled once for all rules that have the same.
+
+use super::keys::Key;
+use super::text::shown;
+use super::value::{Value, Values};
+use crate::codes::BAD_GLOB;
+use crate::diagnostic::boundary_after;
+use crate::glob::{Glob, GlobError, TEMPORARY, TEMPORARY_NAME};
+
+impl Values<'_, '_> {
+    /// One glob or several; equal ones are compiled once.
+    pub fn globs(&mut self, key: &Key, value: &Value<'_>) -> Option<Vec<Glob>> {
+        let lists = self.list(value, |values, item| values.glob(key, item))?;
+        Some(lists.into_iter().flatten().collect())
+    }
+
+    /// A glob, or those that `@temporary` stands for.
+    fn glob(&mut self, key: &Key, value: &Value<'_>) -> Option<Vec<Glob>> {
+        let text = self.string(key, value)?;
+        let texts = if text == TEMPORARY_NAME { TEMPORARY } else { &[text][..] };
+        let compiled: Result<Vec<Glob>, GlobError> = texts
+            .iter()
+            .map(|text| match self.globs.get(*text) {
+                Some(glob) => Ok(glob.clone()),
+                None => {
+                    let glob = Glob::parse(text)?;
+                    self.globs.insert((*text).to_owned(), glob.clone());
+                    Ok(glob)
+                }
+            })
+            .collect();
+        match compiled {
+            Ok(globs) => Some(globs),
+            Err(error) => {
+                let end = boundary_after(text, error.offset + 1);
+                let span = self.inside(value, error.offset..end);
+                let finding = self.at(BAD_GLOB, span, format!("{} is no glob: {error}", shown(text)));
+                self.report(finding);
+                None
+            }
+        }
+    }
+}

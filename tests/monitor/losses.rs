@@ -1,0 +1,133 @@
+//! Events that were lost, and walks that make good for them.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use facron::event::{EventMask, Origin};
+use facron::monitor::Notice;
+use facron::rule::RuleId;
+use facron::sys::clock;
+
+use crate::common::require_root;
+use crate::ground::{Ground, is_user, shell};
+use crate::kit::{Watched, rule};
+
+const RULE: RuleId = RuleId(0);
+
+fn rescan(watched: &mut Watched, since: Option<std::time::SystemTime>, origin: Origin) {
+    watched.monitor.rescan(RULE, since, origin);
+    watched.until("rescanned", |watched| {
+        watched.notices.iter().any(|notice| matches!(notice, Notice::RescanDone { rule: RULE, .. }))
+    });
+}
+
+/// 40 000 files in 40 directories while nobody reads: the queue holds 16 384 events.
+fn an_overflow(mark: &str) {
+    let ground = Ground::new();
+    for number in 0..20 {
+        fs::create_dir_all(ground.at(format!("old/{number}"))).expect("directories");
+    }
+    let keys = format!("scope = 'tree'\non = ['change', 'q-overflow']\nmark = '{mark}'");
+    let mut watched = Watched::new(&rule(&ground.path(), &keys));
+    watched.forget();
+    let script = "d=0; while [ $d -lt 40 ]; do \
+        if [ $d -lt 20 ]; then p=\"$1/old/$d\"; else p=\"$1/new/$d\"; mkdir -p \"$p\"; fi; \
+        i=0; while [ $i -lt 1000 ]; do : > \"$p/$i\"; i=$((i+1)); done; d=$((d+1)); done";
+    shell(script, &[&ground.path()]);
+    let expected: BTreeSet<PathBuf> = (0..40)
+        .flat_map(|directory| {
+            let parent = if directory < 20 { "old" } else { "new" };
+            (0..1000).map(move |file| format!("{parent}/{directory}/{file}"))
+        })
+        .map(|name| ground.at(name))
+        .collect();
+    watched.until("overflow", |watched| {
+        watched.notices.iter().any(|notice| matches!(notice, Notice::Overflow { rules } if *rules == [RULE]))
+    });
+    assert_eq!(watched.paths(EventMask::Q_OVERFLOW), BTreeSet::from([ground.path()]));
+    assert!(
+        watched.paths(EventMask::ARRIVED).len() < expected.len(),
+        "no event was lost: this tests nothing"
+    );
+    rescan(&mut watched, None, Origin::Rescan);
+    let missing: Vec<_> = expected.difference(&watched.paths(EventMask::ARRIVED)).cloned().collect();
+    assert!(missing.is_empty(), "{} are missing: {:?}…", missing.len(), missing.first());
+    watched.quiet();
+    watched.forget();
+    fs::write(ground.at("new/30/later"), "x").expect("a file");
+    watched.expect(EventMask::ARRIVED, &ground.at("new/30/later"));
+}
+
+#[test]
+fn what_an_overflow_lost_is_found() {
+    an_overflow("directories");
+}
+
+#[test]
+fn what_an_overflow_lost_is_found_by_a_mark_on_the_file_system() {
+    if require_root("what_an_overflow_lost_is_found_by_a_mark_on_the_file_system") {
+        an_overflow("filesystem");
+    }
+}
+
+#[test]
+fn what_an_overflow_lost_is_found_for_a_user() {
+    if is_user("losses::what_an_overflow_lost_is_found_for_a_user") {
+        an_overflow("directories");
+    }
+}
+
+#[test]
+fn a_rescan_finds_what_changed_and_all_below_a_directory_that_changed() {
+    let ground = Ground::new();
+    fs::create_dir_all(ground.at("in/old")).expect("directories");
+    fs::create_dir_all(ground.at("out/deep/er")).expect("directories");
+    fs::write(ground.at("in/old/untouched"), "x").expect("a file");
+    fs::write(ground.at("out/deep/er/f"), "x").expect("a file");
+    let mut watched = Watched::new(&rule(&ground.at("in"), "scope = 'tree'"));
+    // Change times cannot be set; so the test waits for them to be older than the slack.
+    std::thread::sleep(Duration::from_millis(2100));
+    let since = clock::wall();
+    fs::write(ground.at("in/old/new"), "x").expect("a file");
+    fs::rename(ground.at("out/deep"), ground.at("in/deep")).expect("moved in");
+    watched.expect(EventMask::ARRIVED, &ground.at("in/deep/er/f"));
+    watched.quiet();
+    watched.forget();
+    rescan(&mut watched, Some(since), Origin::CatchUp);
+    let found = watched.paths(EventMask::ARRIVED);
+    assert!(found.contains(&ground.at("in/old/new")), "{found:?}");
+    assert!(found.contains(&ground.at("in/deep/er/f")), "below a directory that was moved: {found:?}");
+    assert!(watched.events().all(|event| event.origin == Origin::CatchUp), "{:#?}", watched.summary());
+    watched.forget();
+    rescan(&mut watched, Some(clock::wall() + Duration::from_secs(10)), Origin::Rescan);
+    assert_eq!(watched.events().count(), 0, "{:#?}", watched.summary());
+}
+
+#[test]
+fn a_file_is_found_by_a_rescan_of_its_own_rule_only() {
+    let ground = Ground::new();
+    let path = ground.at("f");
+    fs::write(&path, "x").expect("a file");
+    let rules = format!("{}{}", rule(&path, ""), rule(&path, "").replace("'r'", "'s'"));
+    let mut watched = Watched::new(&rules);
+    rescan(&mut watched, Some(clock::wall()), Origin::Rescan);
+    assert_eq!(watched.events().count(), 1, "{:#?}", watched.summary());
+    assert_eq!(watched.count(EventMask::ARRIVED, &path), 1);
+}
+
+#[test]
+fn a_rule_that_is_compared_every_so_often_sees_what_no_event_tells() {
+    let ground = Ground::new();
+    fs::create_dir(ground.at("in")).expect("a directory");
+    fs::write(ground.at("elsewhere"), "x").expect("a file");
+    fs::hard_link(ground.at("elsewhere"), ground.at("in/f")).expect("a link");
+    let mut watched = Watched::new(&rule(&ground.at("in"), "rescan = '1s'"));
+    watched.quiet();
+    watched.forget();
+    // By its other name: the directory is told of nothing.
+    fs::write(ground.at("elsewhere"), "y").expect("a file");
+    watched.expect(EventMask::ARRIVED, &ground.at("in/f"));
+    assert!(!watched.notices.iter().any(|notice| matches!(notice, Notice::RescanDone { .. })));
+}
