@@ -15,12 +15,13 @@ const LEN_MAX: usize = 256 * 1024;
 pub struct Outbox {
     bytes: Vec<u8>,
     sent: usize,
+    is_urgent: bool,
 }
 
 impl Outbox {
     /// An empty one.
     pub fn new() -> Outbox {
-        Outbox { bytes: Vec::with_capacity(LEN_MAX), sent: 0 }
+        Outbox { bytes: Vec::with_capacity(LEN_MAX), sent: 0, is_urgent: false }
     }
 
     /// Adds a word; says whether there was room. `reserve` bytes are left to words of more weight.
@@ -32,6 +33,7 @@ impl Outbox {
         let has_room = self.bytes.len() + RECORD_LEN_MAX + reserve <= LEN_MAX;
         if has_room {
             word.put(&mut self.bytes);
+            self.is_urgent |= !matches!(word, Word::Told { .. });
         }
         has_room
     }
@@ -49,8 +51,13 @@ impl Outbox {
             self.sent += packet.len();
         }
         self.bytes.clear();
-        self.sent = 0;
+        (self.sent, self.is_urgent) = (0, false);
         Ok(())
+    }
+
+    /// Whether somebody waits for what is to be said, or may soon.
+    pub fn is_urgent(&self) -> bool {
+        self.is_urgent
     }
 
     /// Whether everything is sent.

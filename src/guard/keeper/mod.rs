@@ -53,6 +53,9 @@ const DEAD_AFTER: Duration = Duration::from_secs(4);
 /// How often it shows that it does not: the only thing that it does while nothing is opened.
 const BEAT: Duration = Duration::from_secs(2);
 
+/// How long those who were let through wait to be told of, together: each packet wakes the daemon.
+const TOLD_TOGETHER: Duration = Duration::from_millis(1);
+
 /// Descriptors for everything but the groups and the files of those who wait: standard streams, epoll, an object
 /// that is to be marked, a file in /proc, and some more.
 const DESCRIPTORS_BESIDE: usize = 12;
@@ -90,6 +93,7 @@ struct Keeper {
     kin: Kin,
     outbox: Outbox,
     is_room_watched: bool,
+    next_tell: Option<Moment>,
     is_leaving: bool,
     /// Room for what is read from a group.
     openings: Box<[u8]>,
@@ -123,6 +127,7 @@ impl Keeper {
             kin,
             outbox: Outbox::new(),
             is_room_watched: false,
+            next_tell: None,
             is_leaving: false,
             openings: vec![0; BATCH * OPENING_LEN].into(),
             answered: Vec::with_capacity(BATCH),
@@ -137,9 +142,14 @@ impl Keeper {
 
     fn stand(&mut self) -> io::Result<()> {
         loop {
-            self.tell()?;
             let now = clock::monotonic();
-            let until = self.desk.next_deadline().map_or(self.next_beat, |next| next.min(self.next_beat));
+            if self.outbox.is_urgent() || self.next_tell.is_some_and(|next_tell| next_tell <= now) {
+                self.tell()?;
+            } else if self.next_tell.is_none() && !self.is_room_watched && !self.outbox.is_empty() {
+                self.next_tell = Some(now + TOLD_TOGETHER);
+            }
+            let soonest = self.desk.next_deadline().into_iter().chain(self.next_tell).min();
+            let until = soonest.map_or(self.next_beat, |next| next.min(self.next_beat));
             let ready = self.poller.wait_for(until.since(now))?;
             let now = clock::monotonic();
             if now >= self.next_beat {
@@ -151,7 +161,12 @@ impl Keeper {
                     Ok(post) => {
                         self.serve(PostId(post), now)?;
                     }
-                    Err(_) => is_told = true,
+                    Err(_) => {
+                        is_told = true;
+                        if ready.can_write {
+                            self.tell()?;
+                        }
+                    }
                 }
             }
             if is_told && !self.obey(now)? {
@@ -181,6 +196,7 @@ impl Keeper {
 
     /// Sends what is to be said, as far as the daemon listens.
     fn tell(&mut self) -> io::Result<()> {
+        self.next_tell = None;
         // A daemon that is gone shows at the next wait, as the end of the socket.
         let _ = self.outbox.flush(self.socket.as_fd());
         let is_waiting = !self.outbox.is_empty();
