@@ -3,6 +3,7 @@
 //! `cargo bench --bench guard`, as root, with cc(1). Prints microseconds of processor time an open, of who answers,
 //! and of wall time, of who opens; at full speed and at 10 000 opens a second. Fails when the guard costs more than
 //! three times the floor.
+#![expect(clippy::disallowed_methods, reason = "what is measured are processes")]
 #![expect(clippy::print_stdout, reason = "a benchmark is read")]
 
 #[path = "../tests/common/guarded.rs"]

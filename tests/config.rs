@@ -289,6 +289,10 @@ fn syntax_errors_do_not_cascade() {
             "3:1 F001 this string is never closed",
         ],
     );
+    check(
+        "[[rule]]\nname = 'a'\npath = '/srv/in'\ncomand = ['/bin/true']\n",
+        &["4:1 F002 unknown key `comand`"],
+    );
     check("[daemon]\nconcurrency = 022\n", &["2:15 F001 a number has no leading zero"]);
     check("[[rule]]\nname = 'a'\nname = 'b'\n", &["3:1 F001 `name` is written twice"]);
     check("[rule]\nname = 'a'\n", &["1:1 F001 there may be any number of rules: `[[rule]]`"]);

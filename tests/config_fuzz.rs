@@ -57,6 +57,7 @@ const PIECES: &[&str] = &[
     "#",
     "é",
     "\u{202e}",
+    "\u{9b}",
     "\u{0}",
     "\u{1b}[1m",
     "\u{feff}",
@@ -117,6 +118,11 @@ fn look(name: &str, file: &str) -> (Vec<SourceText>, Vec<Diagnostic>) {
     (sources, findings)
 }
 
+/// What a terminal would obey, or what turns text around.
+fn is_obeyed(character: char) -> bool {
+    character != '\n' && (character.is_control() || ('\u{202a}'..='\u{202e}').contains(&character))
+}
+
 fn judge(file: &str) -> Result<(), TestCaseError> {
     let (sources, findings) = look("r.toml", file);
     for finding in &findings {
@@ -128,10 +134,10 @@ fn judge(file: &str) -> Result<(), TestCaseError> {
     }
     let report = Report::new(&sources, &findings);
     for shown in [short(&report), json(&report), github(&report), sarif(&report)] {
-        prop_assert!(!shown.contains(|c: char| c.is_control() && c != '\n'), "{shown:?}");
+        prop_assert!(!shown.contains(is_obeyed), "{shown:?}");
     }
     let shown = anstream::adapter::strip_str(&text(&report)).to_string();
-    prop_assert!(!shown.contains(|c: char| c.is_control() && c != '\n'), "{shown:?}");
+    prop_assert!(!shown.contains(is_obeyed), "{shown:?}");
     let fixed = with_safe_fixes(file, 0, &findings);
     look("fixed.toml", &fixed.text);
     Ok(())

@@ -25,7 +25,8 @@ fn every_corpus_is_replayed() {
         assert!(inputs.len() >= 3, "{name} has no corpus to speak of");
         for input in inputs {
             let path = corpus.join(input);
-            println!("{}", path.display());
+            std::io::Write::write_all(&mut std::io::stdout(), format!("{}\n", path.display()).as_bytes())
+                .expect("stdout");
             target(&fs::read(path).expect("an input can be read"));
         }
     }

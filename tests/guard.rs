@@ -1,5 +1,6 @@
 //! The guard on the real kernel, alone with a daemon that the test itself plays: what openers get, and that nobody
 //! ever waits too long. See `common/guarded.rs` for what keeps a failing test from hanging the machine.
+#![expect(clippy::disallowed_methods, reason = "tools look at the guard from outside")]
 
 mod common;
 #[path = "common/guarded.rs"]
@@ -388,7 +389,6 @@ enum Fate {
 }
 
 /// How often each blow falls; FACRON_GUARD_ROUNDS=50 for the whole proof.
-#[expect(clippy::disallowed_methods, reason = "the environment is the test's own border")]
 fn rounds() -> u32 {
     std::env::var("FACRON_GUARD_ROUNDS").map_or(1, |rounds| rounds.parse().expect("a number"))
 }

@@ -80,6 +80,23 @@ fn further() -> Vec<(&'static str, &'static str, Vec<u8>)> {
             "REJECT",
             format!("[[rule]]\ninclude = [{}]\n", "\"[\",".repeat(200_000)).into_bytes(),
         ),
+        ("many-events", "REJECT", format!("[[rule]]\non = [{}]\n", "\"opne\",".repeat(140_000)).into_bytes()),
+        (
+            "many-placeholders",
+            "REJECT",
+            format!("[[rule]]\ncommand = [{}]\n", "\"{pth}\",".repeat(120_000)).into_bytes(),
+        ),
+        (
+            "many-words",
+            "REJECT",
+            format!("[[rule]]\ncommand = '{}'\n", "{pth} ".repeat(170_000)).into_bytes(),
+        ),
+        (
+            "many-placeholders-in-shell",
+            "REJECT",
+            format!("[[rule]]\nshell = '{}'\n", "{path} ".repeat(15_000)).into_bytes(),
+        ),
+        ("many-paths", "REJECT", format!("[[rule]]\npath = [{}]\n", "\"x\",".repeat(250_000)).into_bytes()),
     ]
 }
 

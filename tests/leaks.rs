@@ -32,27 +32,34 @@ const SLACK: u64 = 1 << 20;
 struct Possessions {
     descriptors: Vec<String>,
     threads: usize,
-    groups: usize,
 }
+
+/// Control groups that may be kept for the next runs.
+const GROUPS_MAX: usize = CONCURRENCY;
 
 fn possessions() -> Possessions {
     let list = |directory: &str| fs::read_dir(directory).expect("/proc is there").flatten();
-    let own = i32::try_from(std::process::id()).expect("an int");
-    let groups = Location::own(Version::Two).ok().and_then(|own| {
-        let family = ControlGroup::open(&own.directory.join("facron")).ok()?;
-        let lives = family.children().into_iter();
-        let ours =
-            lives.filter(|name| name.to_string_lossy().starts_with(&format!("{}-", std::process::id())));
-        Some(ours.filter_map(|life| family.child(&life).ok()).map(|life| life.children().len()).sum())
-    });
+    let own = std::process::id();
     let mut descriptors: Vec<String> = list("/proc/self/fd")
         .filter_map(|entry| fs::read_link(entry.path()).ok())
         .map(|target| target.display().to_string())
-        // That of this very look.
-        .filter(|target| !target.ends_with(&format!("/proc/{own}/fd")))
+        // That of this very look, and those of control groups, which are counted by themselves.
+        .filter(|target| *target != format!("/proc/{own}/fd") && !target.contains(&format!("/facron/{own}-")))
         .collect();
     descriptors.sort();
-    Possessions { descriptors, threads: list("/proc/self/task").count(), groups: groups.unwrap_or(0) }
+    Possessions { descriptors, threads: list("/proc/self/task").count() }
+}
+
+/// How many control groups of runs there are.
+fn groups() -> usize {
+    let family = Location::own(Version::Two)
+        .and_then(|own| Ok(ControlGroup::open(&own.directory.join("facron"))?))
+        .ok();
+    let lives =
+        family.iter().flat_map(|family| family.children().into_iter().map(move |life| (family, life)));
+    let ours =
+        lives.filter(|(_, life)| life.to_string_lossy().starts_with(&format!("{}-", std::process::id())));
+    ours.filter_map(|(family, life)| family.child(&life).ok()).map(|life| life.children().len()).sum()
 }
 
 /// Memory of our own, without what is mapped from files, bytes.
@@ -98,6 +105,7 @@ fn nothing_is_left_of_many_runs() {
     run_many(&mut supervised, &rules, count - count / 5);
     let gained = memory().saturating_sub(memory_before);
     assert_eq!(possessions(), before);
+    assert!(groups() <= GROUPS_MAX, "{} control groups are left", groups());
     let allowed = SLOPE_MAX * count + SLACK;
     assert!(gained <= allowed, "{gained} bytes were gained by {count} runs, and {allowed} are allowed");
     // Nobody is left to wait for, at the latest when the last strangers have ended.

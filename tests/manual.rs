@@ -1,4 +1,5 @@
 //! What the program says and what its manual says is one truth: every table against its page, and mandoc's opinion.
+#![expect(clippy::disallowed_methods, reason = "mandoc is asked")]
 
 #[expect(dead_code, reason = "this test needs only a part of it")]
 mod common;

@@ -29,12 +29,7 @@ impl Daemon {
     }
 
     fn is_ready(&self, place: &Place) -> bool {
-        let status = facron(nix::unistd::geteuid().as_raw())
-            .args(["status", "--format", "json"])
-            .env("RUNTIME_DIRECTORY", place.path("run"))
-            .output()
-            .expect("facron starts");
-        let status = String::from_utf8_lossy(&status.stdout).into_owned();
+        let (status, _) = ask(place, &["status", "--format", "json"]);
         status.contains("\"state\":\"armed\"") && !status.contains("\"state\":\"arming\"")
     }
 
@@ -68,6 +63,38 @@ fn place(rules: &str) -> Place {
 
 fn lines(path: &Path) -> usize {
     fs::read_to_string(path).unwrap_or_default().lines().count()
+}
+
+/// Asks the daemon; what is said on the standard output, and on the other.
+fn ask(place: &Place, arguments: &[&str]) -> (String, String) {
+    let mut command = facron(nix::unistd::geteuid().as_raw());
+    command.args(arguments).env("RUNTIME_DIRECTORY", place.path("run"));
+    let output = command.output().expect("facron starts");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (text(&output.stdout), text(&output.stderr))
+}
+
+#[test]
+fn the_status_tells_of_the_kernel_and_of_rules_that_are_switched_off() {
+    let place = place(
+        "[[rule]]\nname = 'on'\npath = 'ROOT/in'\ncommand = '/bin/true'\n\
+         [[rule]]\nname = 'off'\npath = 'ROOT/in'\ncommand = '/bin/true'\nenabled = false\n",
+    );
+    let mut daemon = Daemon::start(&place, |_| {});
+    wait_until(|| daemon.is_ready(&place), || "it is not ready".to_owned());
+    let (status, _) = ask(&place, &["status", "--format", "json"]);
+    let status: serde_json::Value = serde_json::from_str(&status).expect("JSON");
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").expect("readable");
+    assert_eq!(status["daemon"]["kernel"]["release"], release.trim());
+    for feature in ["marks", "objects", "causes", "cgroup", "pid-namespace"] {
+        assert!(status["daemon"]["kernel"][feature].is_string(), "{feature}: {status}");
+    }
+    assert_eq!(status["rules"][0]["state"], "armed");
+    assert_eq!(status["rules"][1]["state"], "disabled");
+    assert!(ask(&place, &["status", "off"]).0.starts_with("off: disabled\n"));
+    let (_, refusal) = ask(&place, &["trigger", "off"]);
+    assert!(refusal.contains("`off` is disabled"), "{refusal}");
+    assert!(daemon.stop().0.success());
 }
 
 #[test]

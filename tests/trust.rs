@@ -93,6 +93,10 @@ fn a_sticky_directory_is_an_excuse_for_users_only() {
         (PathBuf::from("tmp/f"), Flaw::OwnedBy(4_321)),
     ];
     assert_eq!(flaws(place.path(), &path, Owner::Root), expected);
+    // What is to be writable by everybody is not mended by forbidding that.
+    let mends =
+        check_file(&path, Owner::Root).expect_err("not root's").into_iter().map(|distrust| distrust.mend);
+    assert_eq!(mends.collect::<Vec<_>>(), vec![None, Some(format!("chown -h root {}", path.display()))]);
     // A stranger's link in it could be switched to another file of the user at any time.
     let link = directory.join("link");
     symlink(&path, &link).expect("linked");

@@ -98,7 +98,11 @@ fn resolved(path: &Path) -> Option<PathBuf> {
     Some(parent.join(path.file_name()?))
 }
 
-fn event(name: &str, is_dir: bool) -> Result<EventMask, String> {
+/// An event or a set by its name, for a subject of this kind.
+///
+/// # Errors
+/// There is none of that name.
+pub(super) fn event(name: &str, is_dir: bool) -> Result<EventMask, String> {
     if let Some(event) = EventMask::from_name(name) {
         return Ok(event);
     }

@@ -34,6 +34,8 @@ pub(super) struct Judge<'d, 't, 'f> {
     pub header: Range<usize>,
     /// Its own keys.
     pub places: &'d [Place],
+    /// Keys that are written, misspelt.
+    pub meant: &'d [&'static str],
     /// Whether the text has mistakes that may have hidden a key.
     pub is_broken: bool,
     /// Where mistakes go.
@@ -110,7 +112,8 @@ impl Judge<'_, '_, '_> {
         if self.is_broken {
             return;
         }
-        let is_missing = |judge: &Self, key| judge.own(key).is_none();
+        let is_missing =
+            |judge: &Self, key: KeyId| judge.own(key).is_none() && !judge.meant.contains(&key.key().name);
         for (key, example) in
             [(KeyId::Name, "name = \"reload-nginx\""), (KeyId::Path, "path = \"/etc/nginx\"")]
         {

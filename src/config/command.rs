@@ -16,6 +16,9 @@ use crate::template::{PLACEHOLDERS, Part, Template, TemplateError, TemplateError
 /// The longest argument that the kernel takes, bytes (MAX_ARG_STRLEN without its NUL).
 const ARGUMENT_MAX: usize = 131_071;
 
+/// The longest safe form that is shown, bytes.
+const SAFE_FORM_MAX: usize = 1000;
+
 /// One word of a command and where it stands.
 struct Word {
     text: String,
@@ -53,23 +56,14 @@ impl Values<'_, '_> {
             return Some(Command::Shell(text.to_owned()));
         }
         let safe = shell::with_expansions(text, |_, name| expansion_in_shell(name).map(str::to_owned));
-        for (span, name) in found {
-            let place = self.inside(value, span);
-            let message = format!("`{{{name}}}` in shell text would run what the file's name says");
-            let finding =
-                self.at(PLACEHOLDER_IN_SHELL, place, message).with_label("a name must not become text");
-            self.report(match &safe {
-                Some((safe, _)) => finding
-                    .with_help(format!("the safe form: `shell = {}`", toml_string(safe)))
-                    .with_fix(value.span(), toml_string(safe), false),
-                None => finding.with_help(match expansion_in_shell(name) {
-                    Some(expansion) => format!("the shell has it as `\"{expansion}\"`"),
-                    None => format!(
-                        "the safe form: `command = [\"/bin/sh\", \"-c\", TEXT, \"sh\", \"{{{name}}}\"]`, with `\"$1\"` in the text"
-                    ),
-                }),
-            });
-        }
+        let safe = safe.map(|(safe, _)| toml_string(&safe));
+        let places = found.into_iter().map(|(span, name)| (self.inside(value, span), name)).collect();
+        self.report_in_shell(value, places, safe, "shell = ", |name| match expansion_in_shell(name) {
+            Some(expansion) => format!("the shell has it as `\"{expansion}\"`"),
+            None => format!(
+                "give it to a `command`, `[\"/bin/sh\", \"-c\", TEXT, \"sh\", \"{{{name}}}\"]`, as `\"$1\"`"
+            ),
+        });
         None
     }
 
@@ -100,6 +94,9 @@ impl Values<'_, '_> {
     }
 
     fn argument(&mut self, value: &Value<'_>, at: usize, word: &Word) -> Option<Template> {
+        if self.findings.is_full() {
+            return None;
+        }
         if word.text.len() > ARGUMENT_MAX {
             self.too_long(value, "an argument", ARGUMENT_MAX);
             return None;
@@ -182,33 +179,46 @@ impl Values<'_, '_> {
         let text = &words[at].text;
         let mut found = shell::placeholders(text);
         found.retain(|(_, name)| has_placeholder(&arguments[at], name));
-        let help = safe_command(words, at).map(|safe| format!("the safe form: `{safe}`"));
-        let help = help.unwrap_or_else(|| {
-            "give the placeholder as an argument of its own behind the text, where the shell has it as `\"$1\"`"
-                .to_owned()
-        });
+        let own = "give it as an argument of its own behind the text, where the shell has it as `\"$1\"`";
         if found.is_empty() {
             let message = format!("{} as shell text would run what the file's name says", shown(text));
             let finding = self.at(PLACEHOLDER_IN_SHELL, words[at].span.clone(), message);
-            self.report(finding.with_help(help));
+            self.report(finding.with_help(own));
             return false;
         }
-        for (span, name) in found {
-            let span = match (words[at].is_exact, value.get_ref()) {
-                (true, DeValue::Array(items)) => self.inside(&items[at], span),
-                _ => words[at].span.clone(),
-            };
+        let places = found.into_iter().map(|(span, name)| match (words[at].is_exact, value.get_ref()) {
+            (true, DeValue::Array(items)) => (self.inside(&items[at], span), name),
+            _ => (words[at].span.clone(), name),
+        });
+        let places = places.collect();
+        self.report_in_shell(value, places, safe_command(words, at), "", |_| own.to_owned());
+        false
+    }
+
+    /// Reports placeholders in the text of a shell. The first shows the safe form of the whole value, where there is
+    /// one that can be looked at; what one edit mends need not be said twice.
+    fn report_in_shell(
+        &mut self,
+        value: &Value<'_>,
+        places: Vec<(Range<usize>, &'static str)>,
+        safe: Option<String>,
+        key: &str,
+        help: impl Fn(&str) -> String,
+    ) {
+        let mut safe = safe.filter(|safe| safe.len() <= SAFE_FORM_MAX);
+        for (span, name) in places {
             let message = format!("`{{{name}}}` in shell text would run what the file's name says");
-            let finding = self
-                .at(PLACEHOLDER_IN_SHELL, span, message)
-                .with_label("a name must not become text")
-                .with_help(help.clone());
-            self.report(match safe_command(words, at) {
-                Some(safe) => finding.with_fix(value.span(), safe, false),
-                None => finding,
+            let finding =
+                self.at(PLACEHOLDER_IN_SHELL, span, message).with_label("a name must not become text");
+            self.report(match safe.take() {
+                Some(safe) => finding.with_help(format!("the safe form: `{key}{safe}`")).with_fix(
+                    value.span(),
+                    safe,
+                    false,
+                ),
+                None => finding.with_help(help(name)),
             });
         }
-        false
     }
 }
 

@@ -34,6 +34,8 @@ pub(super) struct Section<'t> {
     pub entries: Vec<Entry<'t>>,
     /// Whether a key of it was refused, or not understood.
     pub is_flawed: bool,
+    /// The keys that were probably meant by those that nobody knows: they are not missing.
+    pub meant: Vec<&'static str>,
 }
 
 /// A key with its value.
@@ -159,6 +161,7 @@ impl<'t> Reader<'t, '_> {
         }
         let mut entries = Vec::with_capacity(table.len());
         let mut is_flawed = false;
+        let mut meant = Vec::new();
         for (written, value) in table {
             // What the parser made up where it did not understand is not looked at.
             if !self.syntax.is_understood(&written.span()) || !self.syntax.is_understood(&value.span()) {
@@ -169,27 +172,29 @@ impl<'t> Reader<'t, '_> {
                 Some(key) => entries.push(Entry { key, key_span: written.span(), value }),
                 None => {
                     is_flawed = true;
-                    self.unknown_key(&written, known.clone());
+                    meant.extend(self.unknown_key(&written, known.clone()));
                 }
             }
         }
         entries.sort_by_key(|entry| entry.key_span.start);
-        Some(Section { header, entries, is_flawed })
+        Some(Section { header, entries, is_flawed, meant })
     }
 
+    /// Reports a key that nobody knows; the one that was probably meant.
     fn unknown_key(
         &mut self,
         written: &Spanned<Cow<'_, str>>,
         known: impl Iterator<Item = &'static Key> + Clone,
-    ) {
+    ) -> Option<&'static str> {
         if self.findings.is_full() {
-            return;
+            return None;
         }
         let name = written.get_ref().as_ref();
         let finding = UNKNOWN_KEY.at(self.source, written.span(), format!("unknown key {}", shown(name)));
         if let Some(key) = keys::KEYS.iter().find(|key| key.name == name) {
             let place = if key.section == keys::Section::Daemon { "[daemon]" } else { "[[rule]]" };
-            return self.report(finding.with_help(format!("`{name}` stands below `{place}`")));
+            self.report(finding.with_help(format!("`{name}` stands below `{place}`")));
+            return None;
         }
         let foreign = FOREIGN_KEYS.iter().find(|(foreign, _)| is_same_word(name, foreign));
         let near = match foreign {
@@ -204,6 +209,7 @@ impl<'t> Reader<'t, '_> {
             ),
             None => finding,
         });
+        near
     }
 
     fn report(&mut self, finding: Diagnostic) {

@@ -44,6 +44,9 @@ impl Values<'_, '_> {
         let mut on = On::default();
         let mut is_fine = true;
         for item in items {
+            if self.findings.is_full() {
+                return None;
+            }
             is_fine &= match item.get_ref() {
                 DeValue::Array(group) => match self.all_of(key, item, group) {
                     Some(group) => {

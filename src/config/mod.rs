@@ -27,6 +27,7 @@ mod written;
 pub use events::nearest_event;
 pub use findings::sort;
 pub use schema::schema;
+pub use text::{shown, shown_path};
 pub use written::{Place, WrittenRule};
 
 use std::collections::{BTreeMap, HashMap};
@@ -168,7 +169,14 @@ impl Reader {
             let line = u32::try_from(lines.line(header.start)).expect("a file of 1 MiB has fewer lines");
             let is_enabled = draft.enabled;
             let is_broken = document.is_broken;
-            let judge = Judge { draft, header: header.clone(), places: &own, is_broken, values: &mut values };
+            let judge = Judge {
+                draft,
+                header: header.clone(),
+                places: &own,
+                meant: &section.meant,
+                is_broken,
+                values: &mut values,
+            };
             let rule = judge.rule(Source { file: file.name.clone(), line });
             let is_flawed =
                 has_flawed_defaults || section.is_flawed || values.findings.has_error_since(before);

@@ -78,13 +78,12 @@ fn after_option(arguments: &[Option<&str>], start: usize, options: &[&str]) -> O
 pub fn placeholders(text: &str) -> Vec<(Range<usize>, &'static str)> {
     let mut found = Vec::new();
     for (start, _) in text.match_indices('{') {
-        let before = text[..start].chars().next_back();
-        let Some(len) = text[start..].find('}') else { break };
-        let word = &text[start + 1..start + len];
-        if let Some((name, ..)) = PLACEHOLDERS.iter().find(|(name, ..)| *name == word)
-            && !matches!(before, Some('$' | '{'))
-        {
-            found.push((start..start + len + 1, *name));
+        let is_other = text[..start].ends_with(['$', '{']);
+        // Only as far as a name may reach: a text may have a hundred thousand braces.
+        let is_named =
+            |name: &str| text[start + 1..].strip_prefix(name).is_some_and(|behind| behind.starts_with('}'));
+        if let Some((name, ..)) = PLACEHOLDERS.iter().find(|(name, ..)| !is_other && is_named(name)) {
+            found.push((start..start + name.len() + 2, *name));
         }
     }
     found
@@ -100,15 +99,17 @@ pub fn with_expansions(
 ) -> Option<(String, Vec<&'static str>)> {
     let mut safe = String::with_capacity(text.len() + 16);
     let mut names = Vec::new();
+    let mut quotes = Quotes::default();
     let mut end = 0;
     for (span, name) in placeholders(text) {
         safe.push_str(&text[end..span.start]);
+        quotes.read(&text[end..span.start]);
         let index = names.iter().position(|known| *known == name).unwrap_or_else(|| {
             names.push(name);
             names.len() - 1
         });
         let expanded = expansion(index, name)?;
-        match quote_at(&text[..span.start]) {
+        match quotes.open {
             Some('\'') => return None,
             Some(_) => safe.push_str(&expanded),
             None => safe.push_str(&format!("\"{expanded}\"")),
@@ -119,21 +120,27 @@ pub fn with_expansions(
     Some((safe, names))
 }
 
-/// Which quote is open at the end of a text.
-fn quote_at(text: &str) -> Option<char> {
-    let mut open = None;
-    let mut characters = text.chars();
-    while let Some(character) = characters.next() {
-        match (open, character) {
-            (None | Some('"'), '\\') => {
-                characters.next();
+/// The quotes of a shell, read piece by piece.
+#[derive(Default)]
+struct Quotes {
+    /// The one that is open.
+    open: Option<char>,
+    /// Whether the next character is taken as it is.
+    is_escaped: bool,
+}
+
+impl Quotes {
+    fn read(&mut self, text: &str) {
+        for character in text.chars() {
+            match (self.open, character) {
+                _ if self.is_escaped => self.is_escaped = false,
+                (None | Some('"'), '\\') => self.is_escaped = true,
+                (None, '"' | '\'') => self.open = Some(character),
+                (Some(quote), _) if quote == character => self.open = None,
+                (None | Some(_), _) => {}
             }
-            (None, '"' | '\'') => open = Some(character),
-            (Some(quote), _) if quote == character => open = None,
-            _ => {}
         }
     }
-    open
 }
 
 #[cfg(test)]

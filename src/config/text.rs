@@ -1,15 +1,30 @@
 //! Bits of a rule file in messages: short, printable, in backticks; and the word that was probably meant.
 
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+
 use crate::escape;
 
 /// The longest piece of a text that a message repeats, characters.
 const SHOWN_MAX: usize = 80;
 
+/// The longest path that a message repeats, bytes; the end of it tells more than the beginning.
+const PATH_SHOWN_MAX: usize = 240;
+
 /// A text of the rule file for a message, in backticks.
-pub(super) fn shown(text: &str) -> String {
+pub fn shown(text: &str) -> String {
     let cut = text.char_indices().nth(SHOWN_MAX).map_or(text.len(), |(offset, _)| offset);
     let more = if cut < text.len() { "…" } else { "" };
     format!("`{}{more}`", escape::line(&text[..cut]))
+}
+
+/// A path for a message.
+pub fn shown_path(path: &Path) -> String {
+    let bytes = path.as_os_str().as_bytes();
+    match bytes.len().checked_sub(PATH_SHOWN_MAX) {
+        None | Some(0) => escape::path(path).into_owned(),
+        Some(cut) => format!("…{}", escape::text(&bytes[cut..])),
+    }
 }
 
 /// The known word that is nearest to an unknown one, if it is near enough to be meant.

@@ -150,9 +150,18 @@ impl Values<'_, '_> {
         value: &Value<'_>,
         mut read: impl FnMut(&mut Self, &Value<'_>) -> Option<T>,
     ) -> Option<Vec<T>> {
-        let items = self.items(value);
-        let read: Vec<Option<T>> = items.iter().map(|item| read(self, item)).collect();
-        read.into_iter().collect()
+        let mut list = Some(Vec::new());
+        for item in self.items(value) {
+            if self.findings.is_full() {
+                return None;
+            }
+            // After a mistake the rest is read for its mistakes.
+            match (read(self, item), &mut list) {
+                (Some(item), Some(list)) => list.push(item),
+                (Some(_), None) | (None, _) => list = None,
+            }
+        }
+        list
     }
 
     /// An absolute path, cleaned of `//`, `/./` and a trailing `/`.

@@ -53,7 +53,6 @@ impl Daemon {
             SupervisorNotice::Unkillable { run, rule } => {
                 log::warn!(rule = rule, run = run.0; "killed, and the kernel does not end it; it keeps its slot");
             }
-            SupervisorNotice::ChildEnded { .. } => {}
         }
     }
 
@@ -99,7 +98,14 @@ impl Daemon {
                     (book.watched_by, book.reason) = (Some(by), None);
                 }
             }
-            Notice::Degraded { rule, reason } => {
+            Notice::Unreadable { rule, path, count } => {
+                let name = &self.rules.rule(rule).name;
+                log::warn!(
+                    rule = name, count = count, path = escape::path(&path);
+                    "directories of the tree may not be read and are not watched"
+                );
+            }
+            Notice::Degraded { rule, reason, .. } => {
                 let name = &self.rules.rule(rule).name;
                 log::warn!(rule = name, reason = reason; "degraded");
                 if let Some(journal) = &mut self.journal {

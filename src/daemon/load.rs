@@ -13,7 +13,7 @@ use crate::diagnostic::{Diagnostic, Severity, SourceText};
 use crate::escape;
 use crate::lint::facts::Facts;
 use crate::lint::refusals;
-use crate::rule::RuleSet;
+use crate::rule::{Rule, RuleSet};
 use crate::sys::trust::{self, Distrust, Flaw, Owner, ReadError};
 
 /// Where rule files are looked for.
@@ -77,6 +77,12 @@ pub fn read(places: &Places, trust: Trust) -> Loaded {
 }
 
 impl Loaded {
+    /// The rules that are right and switched off (`enabled = false`).
+    pub fn disabled(&self) -> Vec<Arc<Rule>> {
+        let written = self.parsed.written.iter().filter(|written| !written.is_enabled);
+        written.map(|written| Arc::clone(&written.rule)).collect()
+    }
+
     /// Whether one finding is an error.
     pub fn has_error(&self) -> bool {
         self.findings.iter().any(|finding| finding.severity == Severity::Error)

@@ -9,6 +9,7 @@ mod board;
 mod event_loop;
 mod guard;
 mod intake;
+mod kernel;
 pub mod load;
 mod reload;
 mod report;
@@ -29,7 +30,7 @@ use crate::guard::Guard;
 use crate::journal::Journal;
 use crate::logger::LogHandle;
 use crate::monitor::Monitor;
-use crate::rule::RuleSet;
+use crate::rule::{Rule, RuleSet};
 use crate::supervisor::{Supervisor, SupervisorNotice, Variables};
 use crate::sys::manager::Manager;
 use crate::sys::poller::Poller;
@@ -98,6 +99,7 @@ struct About {
     since: SystemTime,
     files: Vec<PathBuf>,
     loaded: SystemTime,
+    disabled: Vec<Arc<Rule>>,
     last_reload_error: Option<ReloadError>,
     overflows: u64,
 }

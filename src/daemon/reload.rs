@@ -19,6 +19,7 @@ impl Daemon {
             Ok((rules, loaded)) => {
                 self.about.files = loaded.paths.clone();
                 self.about.loaded = clock::wall();
+                self.about.disabled = loaded.disabled();
                 self.about.last_reload_error = None;
                 self.settings.log.set_level(level(&self.settings, &rules));
                 self.rules = std::sync::Arc::clone(&rules);

@@ -63,6 +63,10 @@ impl Daemon {
     }
 
     pub(super) fn no_such_rule(&self, name: &str) -> Response {
+        if self.about.disabled.iter().any(|rule| &*rule.name == name) {
+            let name = crate::escape::text(name.as_bytes());
+            return Response::refused(format!("the rule `{name}` is disabled (`enabled = false`)"));
+        }
         let names = self.rules.rules.iter().map(|rule| &*rule.name);
         let nearest = names.max_by(|a, b| strsim::jaro(a, name).total_cmp(&strsim::jaro(b, name)));
         let name = crate::escape::text(name.as_bytes());

@@ -64,7 +64,7 @@ impl Daemon {
         let supervisor = Supervisor::new(Options {
             inherited: settings.environment.clone(),
             is_insecure: settings.is_insecure,
-            reaps_strangers: std::process::id() == 1,
+            reaps_strangers: true,
             program: Some("/proc/self/exe".into()),
         })
         .map_err(failed("prepare for starting commands"))?;
@@ -107,6 +107,7 @@ impl Daemon {
                 since: wall,
                 files: loaded.paths.clone(),
                 loaded: wall,
+                disabled: loaded.disabled(),
                 last_reload_error: None,
                 overflows: 0,
             },

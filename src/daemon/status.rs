@@ -13,11 +13,17 @@ impl Daemon {
     /// Everything, or one rule with its last decisions.
     pub(super) fn status(&self, rule: Option<&str>) -> Response {
         let rules = match rule {
-            None => self.rules.iter().map(|(id, rule)| self.rule_status(id, rule, false)).collect(),
-            Some(name) => match self.rule_id(name) {
-                Some(id) => vec![self.rule_status(id, self.rules.rule(id), true)],
-                None => return self.no_such_rule(name),
-            },
+            None => {
+                let enabled = self.rules.iter().map(|(id, rule)| self.rule_status(id, rule, false));
+                enabled.chain(self.about.disabled.iter().map(|rule| disabled_status(rule))).collect()
+            }
+            Some(name) => {
+                match (self.rule_id(name), self.about.disabled.iter().find(|rule| &*rule.name == name)) {
+                    (Some(id), _) => vec![self.rule_status(id, self.rules.rule(id), true)],
+                    (None, Some(rule)) => vec![disabled_status(rule)],
+                    (None, None) => return self.no_such_rule(name),
+                }
+            }
         };
         Response::Status(Box::new(Status { daemon: self.daemon_status(), rules }))
     }
@@ -52,7 +58,7 @@ impl Daemon {
             overflows: self.about.overflows,
             running: self.engine.running() as u64,
             concurrency: self.rules.daemon.concurrency,
-            kernel: BTreeMap::new(),
+            kernel: self.kernel(),
         }
     }
 
@@ -77,7 +83,7 @@ impl Daemon {
         RuleStatus {
             name: rule.name.to_string(),
             description: rule.description.clone(),
-            path: rule.watch.paths.iter().map(|path| escape::path(path).into_owned()).collect(),
+            path: paths(rule),
             state,
             reason,
             watched_by: book.watched_by.clone(),
@@ -93,4 +99,30 @@ impl Daemon {
             decisions: with_decisions.then(decisions),
         }
     }
+}
+
+/// A rule that is switched off: nothing happens to it.
+fn disabled_status(rule: &Rule) -> RuleStatus {
+    RuleStatus {
+        name: rule.name.to_string(),
+        description: rule.description.clone(),
+        path: paths(rule),
+        state: RuleState::Disabled,
+        reason: None,
+        watched_by: None,
+        contained_by: None,
+        matched: 0,
+        covered: 0,
+        waiting: 0,
+        running: 0,
+        runs: RunCounts::default(),
+        dropped: DropReason::ALL.into_iter().map(|reason| (reason.as_str().to_owned(), 0)).collect(),
+        guard: None,
+        last: None,
+        decisions: None,
+    }
+}
+
+fn paths(rule: &Rule) -> Vec<String> {
+    rule.watch.paths.iter().map(|path| escape::path(path).into_owned()).collect()
 }

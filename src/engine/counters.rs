@@ -40,6 +40,11 @@ impl Counters {
         counted.map(|reason| self.dropped(reason)).sum()
     }
 
+    /// Matched events that are neither covered nor dropped yet.
+    pub(super) fn waiting(&self) -> u64 {
+        self.matched - self.covered - self.dropped_in_all()
+    }
+
     /// Counts events that no run will answer.
     pub(super) fn count_dropped(&mut self, reason: DropReason, count: u64) {
         self.dropped[reason as usize] += count;

@@ -84,11 +84,7 @@ impl Lane {
 
     /// What is due by now becomes ready to run.
     pub(super) fn advance(&mut self, now: Moment) {
-        if self.id.is_none() {
-            return;
-        }
-        self.rescan.advance(self.rule.watch.rescan, now);
-        if self.is_paused {
+        if self.id.is_none() || self.is_paused {
             return;
         }
         self.retries.advance(now);

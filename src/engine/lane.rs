@@ -171,12 +171,6 @@ impl Lane {
         self.dirty.iter().chain(self.queue.iter()).chain(self.retries.iter())
     }
 
-    /// How many matched events wait, for a run or for a rescan.
-    pub(super) fn waiting_events(&self) -> u64 {
-        let for_a_rescan = self.rescan.owed_events + self.rescan.under_way.unwrap_or(0);
-        self.waiting().map(|entry| entry.count).sum::<u64>() + for_a_rescan
-    }
-
     /// The run because of which a path that is due cannot run.
     pub(super) fn blocking_run(&self, path: &Path) -> Option<RunId> {
         match self.held.get(path) {

@@ -8,13 +8,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::Entry;
+use crate::event::{Event, EventMask};
 
 /// The triggers of one rule that wait.
 #[derive(Debug, Default)]
 pub(super) struct TriggerQueue {
     triggers: BTreeMap<i64, Trigger>,
     runnable: BTreeSet<i64>,
-    lines: BTreeMap<Arc<Path>, VecDeque<i64>>,
+    lines: BTreeMap<Arc<Path>, Line>,
     paths: usize,
     /// Places in the queue that were given away: at its end upwards, at its front downwards.
     back: i64,
@@ -28,6 +29,16 @@ struct Trigger {
     blockers: usize,
 }
 
+/// The triggers that want a path, in order; and, since they may be many, what they come to.
+#[derive(Debug)]
+struct Line {
+    places: VecDeque<i64>,
+    /// How many of them have which kind of event.
+    kinds: BTreeMap<EventMask, usize>,
+    /// The event that came last.
+    last: Event,
+}
+
 impl TriggerQueue {
     /// How many paths wait, over all triggers.
     pub(super) fn len(&self) -> usize {
@@ -39,11 +50,11 @@ impl TriggerQueue {
         self.triggers.values().flat_map(|trigger| &trigger.entries).map(|(_, entry)| entry)
     }
 
-    /// What waits for this path, in order.
-    pub(super) fn of_path(&self, path: &Path) -> impl Iterator<Item = &Entry> {
-        let line = self.lines.get(path).into_iter().flatten();
-        let all = line.flat_map(|place| &self.triggers[place].entries);
-        all.filter(move |(known, _)| **known == *path).map(|(_, entry)| entry)
+    /// What waits for this path, as one event.
+    pub(super) fn of_path(&self, path: &Path) -> Option<Event> {
+        let line = self.lines.get(path)?;
+        let mask = line.kinds.keys().fold(EventMask::EMPTY, |mask, kind| mask | *kind);
+        Some(Event { mask, ..line.last.clone() })
     }
 
     /// Whether a trigger can run.
@@ -55,12 +66,14 @@ impl TriggerQueue {
     pub(super) fn push(&mut self, entries: Vec<(Arc<Path>, Entry)>, is_held: impl Fn(&Path) -> bool) {
         self.back += 1;
         let mut blockers = 0;
-        for (path, _) in &entries {
-            let line = self.lines.entry(Arc::clone(path)).or_default();
-            if !line.is_empty() || is_held(path) {
+        for (path, entry) in &entries {
+            let line = self.lines.entry(Arc::clone(path)).or_insert_with(|| Line::new(&entry.event));
+            if !line.places.is_empty() || is_held(path) {
                 blockers += 1;
             }
-            line.push_back(self.back);
+            line.places.push_back(self.back);
+            line.count(entry);
+            line.last = entry.event.clone();
         }
         self.insert(self.back, entries, blockers);
     }
@@ -68,16 +81,18 @@ impl TriggerQueue {
     /// A trigger comes back whose run has just let go of its paths: it stands before all that wait for them.
     pub(super) fn push_front(&mut self, entries: Vec<(Arc<Path>, Entry)>) {
         self.front -= 1;
-        for (path, _) in &entries {
+        for (path, entry) in &entries {
             // Whoever stood first was blocked by the run, and is blocked by this trigger from here on.
-            self.lines.entry(Arc::clone(path)).or_default().push_front(self.front);
+            let line = self.lines.entry(Arc::clone(path)).or_insert_with(|| Line::new(&entry.event));
+            line.places.push_front(self.front);
+            line.count(entry);
         }
         self.insert(self.front, entries, 0);
     }
 
     /// A run or a retry has let go of the path.
     pub(super) fn release(&mut self, path: &Path) {
-        let Some(place) = self.lines.get(path).and_then(VecDeque::front) else { return };
+        let Some(place) = self.lines.get(path).and_then(|line| line.places.front()) else { return };
         let trigger = self.triggers.get_mut(place).expect("a line holds only triggers that wait");
         trigger.blockers -= 1;
         if trigger.blockers == 0 {
@@ -101,10 +116,11 @@ impl TriggerQueue {
             self.triggers.remove(&place);
             self.runnable.remove(&place);
         }
-        for (path, _) in &taken {
+        for (path, entry) in &taken {
             let line = self.lines.get_mut(path).expect("a trigger stands in the line of each of its paths");
-            line.pop_front();
-            if line.is_empty() {
+            line.places.pop_front();
+            line.discount(entry);
+            if line.places.is_empty() {
                 self.lines.remove(path);
             }
         }
@@ -124,5 +140,27 @@ impl TriggerQueue {
             self.runnable.insert(place);
         }
         self.triggers.insert(place, Trigger { entries: entries.into(), blockers });
+    }
+}
+
+impl Line {
+    fn new(event: &Event) -> Line {
+        Line { places: VecDeque::new(), kinds: BTreeMap::new(), last: event.clone() }
+    }
+
+    fn count(&mut self, entry: &Entry) {
+        for kind in entry.event.mask.singles() {
+            *self.kinds.entry(kind).or_default() += 1;
+        }
+    }
+
+    fn discount(&mut self, entry: &Entry) {
+        for kind in entry.event.mask.singles() {
+            let count = self.kinds.get_mut(&kind).expect("what stands in a line was counted");
+            *count -= 1;
+            if *count == 0 {
+                self.kinds.remove(&kind);
+            }
+        }
     }
 }

@@ -55,7 +55,7 @@ impl Engine {
     /// What waits for a rule that is gone will not be answered.
     fn empty(&mut self, id: LaneId) {
         let lane = &mut self.lanes[id];
-        let count = lane.waiting_events();
+        let count = lane.counters.waiting();
         let rule = Arc::clone(&lane.rule.name);
         lane.take_retries();
         lane.queue.drain();
@@ -89,7 +89,6 @@ impl Lane {
         }
         // A walk that is under way looks at the old places.
         self.rescan.is_owed |= self.rescan.under_way.is_some();
-        self.rescan.next = None;
         self.leading = LeadingWindows::default();
         let retries = self.take_retries();
         let mut queue = std::mem::take(&mut self.queue);

@@ -87,14 +87,14 @@ impl Lane {
     /// When something will happen by itself.
     pub(super) fn next_deadline(&self, now: Moment) -> Option<Moment> {
         if self.is_paused {
-            return self.rescan.next;
+            return None;
         }
         let gathered = match self.is_batch() {
             true => self.window.closes(),
             false => self.dirty.next_due().map(|(due, _)| due),
         };
         let limited = self.limited_until(now);
-        [self.rescan.next, gathered, self.retries.next_due(), limited].into_iter().flatten().min()
+        [gathered, self.retries.next_due(), limited].into_iter().flatten().min()
     }
 }
 

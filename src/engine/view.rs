@@ -16,7 +16,7 @@ impl Engine {
         let lane = self.lanes.get(self.lane_id(rule)?)?;
         Some(Status {
             counters: lane.counters.clone(),
-            waiting: lane.waiting_events(),
+            waiting: lane.counters.waiting(),
             waiting_paths: lane.waiting_paths(),
             running: lane.running.len(),
             running_on_failure: lane.running_on_failure,
@@ -61,8 +61,9 @@ impl Engine {
             Some(Holder::Retry(id)) => lane.retries.get(*id, path),
             None => None,
         };
-        let waiting = held.into_iter().chain(lane.queue.of_path(path)).chain(lane.dirty.get(path));
-        merged(waiting.collect())
+        let held = held.map(|entry| entry.event.clone());
+        let gathering = lane.dirty.get(path).map(|entry| entry.event.clone());
+        united([held, lane.queue.of_path(path), gathering].into_iter().flatten())
     }
 
     /// What is kept of the rule besides its paths; none if it is gone.
@@ -81,7 +82,11 @@ impl Engine {
         for entry in running.chain(lane.waiting()) {
             by_path.entry(&entry.event.path).or_default().push(entry);
         }
-        let events = by_path.into_values().filter_map(merged).collect();
+        let events = by_path.into_values().filter_map(|mut entries| {
+            entries.sort_by_key(|entry| entry.order);
+            united(entries.into_iter().map(|entry| entry.event.clone()))
+        });
+        let events = events.collect();
         Kept { rule: Arc::clone(&lane.rule.name), events, state: lane.kept_state() }
     }
 }
@@ -92,10 +97,8 @@ impl Lane {
     }
 }
 
-/// All of these, of one path, as one event.
-fn merged(mut entries: Vec<&Entry>) -> Option<Event> {
-    entries.sort_by_key(|entry| entry.order);
-    let mut events = entries.into_iter().map(|entry| entry.event.clone());
+/// All of these, of one path, in the order in which they came, as one event.
+fn united(mut events: impl Iterator<Item = Event>) -> Option<Event> {
     let mut first = events.next()?;
     events.for_each(|event| merge(&mut first, event));
     Some(first)

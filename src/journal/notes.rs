@@ -16,7 +16,7 @@ use crate::event::{Event, EventMask};
 use crate::rule::Scope;
 
 /// Bytes of frames that may wait for the writer.
-const FRAMES_LEN_MAX: usize = 4 * 1024 * 1024;
+const FRAMES_LEN_MAX: usize = 2 * 1024 * 1024;
 
 /// Bytes of a path that can be noted; the kernel's own limit for a path in one piece is 4096.
 const PATH_LEN_MAX: usize = 16 * 1024;

@@ -7,7 +7,7 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -29,8 +29,9 @@ const RETRY_PAUSE: Duration = Duration::from_secs(2);
 /// Between two tries to bring what was written to the disk.
 const SYNC_PAUSE: Duration = Duration::from_secs(1);
 
-/// Pieces that may be under way to the writer.
+/// Pieces, and bytes of them, that may be under way to the writer.
 const PIECES_MAX: usize = 64;
+const PIECES_LEN_MAX: usize = 2 * 1024 * 1024;
 
 /// How long the loop waits for a piece to be written, or for the writer to end.
 const WRITTEN_WAIT: Duration = Duration::from_millis(250);
@@ -69,6 +70,8 @@ struct Shared {
     progress: Mutex<Progress>,
     changed: Condvar,
     is_incomplete: AtomicBool,
+    /// Bytes sent and not written.
+    under_way: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
@@ -106,15 +109,22 @@ impl Writer {
     /// # Errors
     /// The writer is too far behind: here they are again.
     pub fn send(&mut self, frames: Vec<u8>) -> Result<(), Vec<u8>> {
-        match self.pieces.try_send(Message::Piece(frames, self.sent + 1)) {
+        let len = frames.len();
+        if self.shared.under_way.load(Ordering::Relaxed) + len > PIECES_LEN_MAX && !self.has_caught_up() {
+            return Err(frames);
+        }
+        self.shared.under_way.fetch_add(len, Ordering::Relaxed);
+        let refused = match self.pieces.try_send(Message::Piece(frames, self.sent + 1)) {
             Ok(()) => {
                 self.sent += 1;
-                Ok(())
+                return Ok(());
             }
-            Err(TrySendError::Full(message) | TrySendError::Disconnected(message)) => match message {
-                Message::Piece(frames, _) => Err(frames),
-                Message::Close => unreachable!("only pieces are sent here"),
-            },
+            Err(TrySendError::Full(message) | TrySendError::Disconnected(message)) => message,
+        };
+        self.shared.under_way.fetch_sub(len, Ordering::Relaxed);
+        match refused {
+            Message::Piece(frames, _) => Err(frames),
+            Message::Close => unreachable!("only pieces are sent here"),
         }
     }
 
@@ -217,6 +227,7 @@ impl Thread {
                 Err(error) => self.fail(&error.to_string()),
             }
         }
+        self.shared.under_way.fetch_sub(frames.len(), Ordering::Relaxed);
         self.shared.change(|progress| progress.written = number);
         let mut reader = Reader::new(frames);
         while let Ok(Next::Payload(payload)) = reader.next() {

@@ -7,8 +7,8 @@ use super::Texts;
 use super::facts::Seen;
 use super::words::{commands, program_name};
 use crate::codes::Code;
-use crate::config::WrittenRule;
 use crate::config::keys::KeyId;
+use crate::config::{WrittenRule, shown_path};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::event::EventMask;
 use crate::matcher::decide;
@@ -21,6 +21,9 @@ const WRITING: EventMask = EventMask::MODIFY
     .union(EventMask::ARRIVED)
     .union(EventMask::OPEN)
     .union(EventMask::CREATE);
+
+/// Rules on one path that are looked at for one that writes back; thousands of them are no accident.
+const NEIGHBOURS_MAX: usize = 100;
 
 /// Programs whose last argument is where they write.
 const WRITES_LAST: &[&str] = &["cp", "mv", "install", "rsync", "ln", "tee", "touch"];
@@ -82,45 +85,45 @@ fn text_of(command: &Command) -> String {
 
 /// Rules whose runs write where they, or each other, watch.
 pub(super) fn loops(code: &'static Code, texts: &Texts<'_>) -> Vec<Diagnostic> {
-    let written = &texts.parsed.written;
-    let mut by_path: HashMap<&Path, Vec<usize>> = HashMap::new();
-    for (index, rule) in written.iter().enumerate().filter(|(_, rule)| rule.is_enabled) {
-        for path in &rule.rule.watch.paths {
-            by_path.entry(path).or_default().push(index);
+    let used: Vec<&WrittenRule> = texts.parsed.written.iter().filter(|written| written.is_enabled).collect();
+    let mut findings = Vec::new();
+    // A rule that passes over its own events ends every circle that it is in.
+    let mut suspects = Vec::new();
+    for written in used {
+        let writes = writes(&written.rule);
+        let is_suspect = |write: &&Write| write.is_output || !written.rule.watch.ignore_self;
+        if let Some(write) = writes.iter().filter(is_suspect).find(|write| feeds(write, &written.rule)) {
+            let path = shown_path(&write.path);
+            let message = format!("a run writes to {path}, where the rule itself watches");
+            findings.push(code.at(written.source, written.span(write.key), message));
+        } else if !written.rule.watch.ignore_self && !writes.is_empty() {
+            suspects.push((written, writes));
         }
     }
-    let fed_by = |index: usize| -> Vec<(usize, Write)> {
-        let mut fed = Vec::new();
-        for write in writes(&written[index].rule) {
-            for ancestor in write.path.ancestors() {
-                for other in by_path.get(ancestor).into_iter().flatten() {
-                    if feeds(&write, ancestor, &written[*other].rule) {
-                        fed.push((*other, write.clone()));
-                    }
-                }
-            }
-        }
-        fed
-    };
+    findings.extend(circles(code, &suspects));
+    findings
+}
+
+/// Pairs of rules that start each other; each rule is in one of them at most.
+fn circles(code: &'static Code, suspects: &[(&WrittenRule, Vec<Write>)]) -> Vec<Diagnostic> {
+    let mut by_path: HashMap<&Path, Vec<usize>> = HashMap::new();
     let mut findings = Vec::new();
-    for (index, rule) in written.iter().enumerate().filter(|(_, rule)| rule.is_enabled) {
-        for (other, write) in fed_by(index) {
-            let path = crate::escape::path(&write.path);
-            if other == index && (write.is_output || !rule.rule.watch.ignore_self) {
-                let message = format!("a run writes to {path}, where the rule itself watches");
-                findings.push(code.at(rule.source, rule.span(write.key), message));
-            }
-            // Each pair is said once, at the later rule; one of them that passes over its own events ends the circle.
-            let is_circle = other < index
-                && !rule.rule.watch.ignore_self
-                && !written[other].rule.watch.ignore_self
-                && fed_by(other).iter().any(|(back, _)| *back == index);
-            if is_circle {
-                let other = &written[other];
-                let message = format!("`{}` and `{}` start each other", rule.rule.name, other.rule.name);
-                let finding = code.at(rule.source, rule.span(write.key), message);
-                findings.push(finding.with_related(other.source, other.span(KeyId::Name), "the other one"));
-            }
+    for (index, (written, writes)) in suspects.iter().enumerate() {
+        let back =
+            |other: &(&WrittenRule, Vec<Write>)| other.1.iter().any(|write| feeds(write, &written.rule));
+        // The pair is said at the later of the two, so only rules before this one are looked at.
+        let pair = writes.iter().find_map(|write| {
+            let near = write.path.ancestors().filter_map(|ancestor| by_path.get(ancestor)).flatten();
+            let mut near = near.take(NEIGHBOURS_MAX).map(|other| &suspects[*other]);
+            near.find(|other| feeds(write, &other.0.rule) && back(other)).map(|other| (write, other.0))
+        });
+        if let Some((write, other)) = pair {
+            let message = format!("`{}` and `{}` start each other", written.rule.name, other.rule.name);
+            let finding = code.at(written.source, written.span(write.key), message);
+            findings.push(finding.with_related(other.source, other.span(KeyId::Name), "the other one"));
+        }
+        for path in &written.rule.watch.paths {
+            by_path.entry(path).or_default().push(index);
         }
     }
     findings
@@ -135,12 +138,15 @@ struct Write {
     is_output: bool,
 }
 
-fn feeds(write: &Write, root: &Path, rule: &Rule) -> bool {
-    let Ok(below) = write.path.strip_prefix(root) else { return false };
-    let below = below.as_os_str().as_encoded_bytes();
-    // A copy to the watched directory itself makes an entry of it.
-    let entry = if below.is_empty() && !write.is_output { b"x".as_slice() } else { below };
-    !decide(&rule.watch, root, entry, false, WRITING).wanted().is_empty()
+/// Whether writing there is something that a rule asks for.
+fn feeds(write: &Write, rule: &Rule) -> bool {
+    rule.watch.paths.iter().any(|root| {
+        let Ok(below) = write.path.strip_prefix(root) else { return false };
+        let below = below.as_os_str().as_encoded_bytes();
+        // A copy to the watched directory itself makes an entry of it.
+        let entry = if below.is_empty() && !write.is_output { b"x".as_slice() } else { below };
+        !decide(&rule.watch, root, entry, false, WRITING).wanted().is_empty()
+    })
 }
 
 /// Where a run writes, as far as its rule shows it.

@@ -1,36 +1,43 @@
 //! Lints about `include`, `exclude` and other lists.
 
-use super::Subject;
+use std::collections::HashMap;
+use std::ops::Range;
+use std::path::PathBuf;
+
+use super::{Subject, bounded};
 use crate::config::keys::KeyId;
+use crate::config::{Place, shown, shown_path};
 use crate::diagnostic::Diagnostic;
 use crate::glob::TEMPORARY_NAME;
 use crate::rule::Scope;
 
-/// The globs of the rule itself, as they are written, each with its place; those of `[defaults]` are for many rules.
-fn written_globs(subject: &Subject<'_>, key: KeyId) -> Vec<(std::ops::Range<usize>, String)> {
-    let Some(place) = subject.written.own(key) else { return Vec::new() };
-    place
-        .items()
-        .map(|span| {
-            let raw = subject.raw(&span);
-            let text = raw.trim_matches(['"', '\'']).to_owned();
-            (span, text)
-        })
-        .collect()
-}
+/// Paths of a rule that a glob is compared with; a rule may have thousands of both.
+const PATHS_MAX: usize = 100;
+
+/// The keys whose items have no order and no number.
+const LISTS: &[KeyId] = &[
+    KeyId::Path,
+    KeyId::Include,
+    KeyId::Exclude,
+    KeyId::On,
+    KeyId::ByExe,
+    KeyId::NotByExe,
+    KeyId::ByUser,
+    KeyId::NotByUser,
+    KeyId::InheritEnv,
+];
 
 pub(super) fn dead_glob(subject: &Subject<'_>) -> Vec<Diagnostic> {
-    let mut findings = Vec::new();
-    for key in [KeyId::Include, KeyId::Exclude] {
-        for (span, text) in written_globs(subject, key) {
-            if let Some((why, help)) = why_dead(subject, key, &text) {
-                let message = format!("`{}` never matches: {why}", crate::escape::line(&text));
-                let finding = subject.code.at(subject.written.source, span, message);
-                findings.push(finding.with_help(help));
-            }
-        }
-    }
-    findings
+    bounded([KeyId::Include, KeyId::Exclude].into_iter().flat_map(|key| {
+        // Those of [defaults] are for many rules.
+        let spans = subject.written.own(key).into_iter().flat_map(Place::items);
+        spans.filter_map(move |span| {
+            let text = subject.raw(&span).trim_matches(['"', '\'']);
+            let (why, help) = why_dead(subject, key, text)?;
+            let message = format!("{} never matches: {why}", shown(text));
+            Some(subject.code.at(subject.written.source, span, message).with_help(help))
+        })
+    }))
 }
 
 fn why_dead(subject: &Subject<'_>, key: KeyId, text: &str) -> Option<(String, String)> {
@@ -44,15 +51,15 @@ fn why_dead(subject: &Subject<'_>, key: KeyId, text: &str) -> Option<(String, St
             format!("did you mean `\"{TEMPORARY_NAME}\"`?"),
         ));
     }
-    let is_own_path = |path: &&std::path::PathBuf| {
+    let is_own_path = |path: &&PathBuf| {
         path.to_str().is_some_and(|path| {
             path.len() > 1 && text.strip_prefix(path).is_some_and(|rest| rest.starts_with('/'))
         })
     };
-    if let Some(path) = watch.paths.iter().find(is_own_path) {
+    if let Some(path) = watch.paths.iter().take(PATHS_MAX).find(is_own_path) {
         let rest = &text[path.as_os_str().len()..];
-        let why = format!("globs are matched below {}", crate::escape::path(path));
-        return Some((why, format!("write `\"{rest}\"`")));
+        let why = format!("globs are matched below {}", shown_path(path));
+        return Some((why, format!("write {}", shown(rest))));
     }
     if text.starts_with('!') {
         let help = "what is not meant goes to `exclude`".to_owned();
@@ -89,35 +96,17 @@ fn has_braces(text: &str) -> bool {
 }
 
 pub(super) fn twice(subject: &Subject<'_>) -> Vec<Diagnostic> {
-    let mut findings = Vec::new();
-    for key in [
-        KeyId::Path,
-        KeyId::Include,
-        KeyId::Exclude,
-        KeyId::On,
-        KeyId::ByExe,
-        KeyId::NotByExe,
-        KeyId::ByUser,
-        KeyId::NotByUser,
-        KeyId::InheritEnv,
-    ] {
-        let Some(place) = subject.written.own(key) else { continue };
-        let items: Vec<_> = place.items().collect();
-        let mut seen = std::collections::HashMap::new();
-        for span in items {
+    bounded(LISTS.iter().filter_map(|key| subject.written.own(*key)).flat_map(|place| {
+        let mut seen: HashMap<&str, Range<usize>> = HashMap::new();
+        place.items().filter_map(move |span| {
             let raw = subject.raw(&span);
-            match seen.get(raw) {
-                None => {
-                    seen.insert(raw.to_owned(), span);
-                }
-                Some(first) => {
-                    let source = subject.written.source;
-                    let message = format!("{} is there already", crate::escape::line(raw));
-                    let finding = subject.code.at(source, span, message);
-                    findings.push(finding.with_related(source, first.clone(), "first here"));
-                }
-            }
-        }
-    }
-    findings
+            let Some(first) = seen.get(raw) else {
+                seen.insert(raw, span);
+                return None;
+            };
+            let source = subject.written.source;
+            let finding = subject.code.at(source, span, format!("{} is there already", shown(raw)));
+            Some(finding.with_related(source, first.clone(), "first here"))
+        })
+    }))
 }

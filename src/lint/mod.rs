@@ -27,6 +27,9 @@ use crate::rule::Rule;
 use facts::Facts;
 use table::Look;
 
+/// Findings of one kind in one rule: a list may have a hundred thousand items.
+const FINDINGS_MAX: usize = 50;
+
 /// Everything that lints look at.
 pub struct Texts<'t> {
     /// What the rule files say.
@@ -55,6 +58,16 @@ pub fn lint(texts: &Texts<'_>) -> Vec<Diagnostic> {
             }
             Look::All(look) => findings.extend(look(lint.code, texts)),
         }
+    }
+    findings
+}
+
+/// The first few findings of one kind in one rule; the last of them says that there are more.
+fn bounded(findings: impl Iterator<Item = Diagnostic>) -> Vec<Diagnostic> {
+    let mut findings: Vec<Diagnostic> = findings.take(FINDINGS_MAX + 1).collect();
+    if findings.len() > FINDINGS_MAX {
+        findings.truncate(FINDINGS_MAX);
+        findings[FINDINGS_MAX - 1].notes.push("there are more like it in this rule".to_owned());
     }
     findings
 }

@@ -8,6 +8,7 @@ use super::Subject;
 use super::facts::{Account, FileKind, Seen};
 use super::words::{commands, program_name};
 use crate::config::keys::KeyId;
+use crate::config::shown_path;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::escape;
 use crate::rule::Setting;
@@ -41,7 +42,7 @@ pub(super) fn notify_send(subject: &Subject<'_>) -> Vec<Diagnostic> {
 pub(super) fn missing(subject: &Subject<'_>) -> Vec<Diagnostic> {
     programs(subject)
         .filter(|(_, program)| subject.facts.seen(program) == Seen::Missing)
-        .map(|(key, program)| subject.at_item(key, 0, format!("{} does not exist", escape::path(program))))
+        .map(|(key, program)| subject.at_item(key, 0, format!("{} does not exist", shown_path(program))))
         .collect()
 }
 
@@ -56,7 +57,7 @@ pub(super) fn unrunnable(subject: &Subject<'_>) -> Vec<Diagnostic> {
             FileKind::Regular => why_no_program(subject, program),
         };
         if let Some(why) = why {
-            let path = escape::path(program);
+            let path = shown_path(program);
             let finding = subject.at_item(key, 0, format!("{path} {why}"));
             findings.push(if mode & EXECUTABLE == 0 && kind == FileKind::Regular {
                 finding.with_help(format!("chmod +x {}", shell_words::quote(&path)))
@@ -92,7 +93,7 @@ fn why_no_program(subject: &Subject<'_>, program: &Path) -> Option<String> {
     }
     let interpreter = Path::new(OsStr::from_bytes(interpreter));
     let is_missing = subject.facts.seen(interpreter) == Seen::Missing;
-    is_missing.then(|| format!("needs {}, which does not exist", escape::path(interpreter)))
+    is_missing.then(|| format!("needs {}, which does not exist", shown_path(interpreter)))
 }
 
 pub(super) fn foreign(subject: &Subject<'_>) -> Vec<Diagnostic> {
@@ -141,7 +142,7 @@ pub(super) fn setuid(subject: &Subject<'_>) -> Vec<Diagnostic> {
             _ => continue,
         };
         let noun = if bits & SETUID == 0 { "setgid" } else { "setuid" };
-        findings.push(subject.at_item(key, 0, format!("{} is {noun}, and {why}", escape::path(program))));
+        findings.push(subject.at_item(key, 0, format!("{} is {noun}, and {why}", shown_path(program))));
     }
     findings
 }

@@ -6,7 +6,9 @@ use std::path::Path;
 use super::Subject;
 use super::facts::{FileKind, Seen};
 use crate::config::keys::KeyId;
+use crate::config::shown_path;
 use crate::diagnostic::Diagnostic;
+use crate::escape;
 use crate::event::EventMask;
 use crate::rule::{Contain, Edge, Output, Resource};
 
@@ -141,10 +143,8 @@ pub(super) fn secret(subject: &Subject<'_>) -> Vec<Diagnostic> {
     let names = subject.rule.setting.env.iter().filter(|(name, value)| is_secret(name, value));
     names
         .map(|(name, _)| {
-            let message = format!(
-                "`{}` looks like a secret, and whoever reads this file has it",
-                crate::escape::line(name)
-            );
+            let message =
+                format!("`{}` looks like a secret, and whoever reads this file has it", escape::line(name));
             subject
                 .at(KeyId::Env, message)
                 .with_help("give the command the path of a file that only its user may read")
@@ -160,10 +160,8 @@ pub(super) fn dangerous_variable(subject: &Subject<'_>) -> Vec<Diagnostic> {
     set.chain(inherited)
         .filter(|(key, _)| subject.written.own(*key).is_some())
         .map(|(key, name)| {
-            let message = format!(
-                "`{}` makes programs run something before their first line",
-                crate::escape::line(name)
-            );
+            let message =
+                format!("`{}` makes programs run something before their first line", escape::line(name));
             subject.at(key, message)
         })
         .collect()
@@ -204,7 +202,7 @@ pub(super) fn missing_directory(subject: &Subject<'_>) -> Vec<Diagnostic> {
     let mut findings = Vec::new();
     for (key, directory) in [(KeyId::Cwd, &*setting.cwd)].into_iter().chain(output) {
         if let Some(what) = missing_or_no_directory(subject, directory) {
-            findings.push(subject.at(key, format!("{} {what}", crate::escape::path(directory))));
+            findings.push(subject.at(key, format!("{} {what}", shown_path(directory))));
         }
     }
     findings
@@ -218,7 +216,7 @@ pub(super) fn foreign_output(subject: &Subject<'_>) -> Vec<Diagnostic> {
     };
     let distrusted = subject.facts.distrusted(directory);
     let found = distrusted.into_iter().map(|distrust| {
-        let finding = subject.at(KeyId::Output, crate::escape::line(&distrust.to_string()).into_owned());
+        let finding = subject.at(KeyId::Output, escape::line(&distrust.to_string()).into_owned());
         match distrust.mend {
             Some(mend) => finding.with_help(mend),
             None => finding,

@@ -1,13 +1,15 @@
 //! Lints about what a rule watches: its paths, its scope, its events.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::Subject;
 use super::facts::{Account, FileKind, FileSystem, Seen};
+use super::{Subject, bounded};
 use crate::config::keys::KeyId;
+use crate::config::{shown, shown_path};
 use crate::diagnostic::{Diagnostic, Severity};
-use crate::escape;
 use crate::event::EventMask;
+use crate::glob::Glob;
 use crate::matcher::{Decision, decide};
 use crate::rule::{Identity, Scope};
 
@@ -21,8 +23,7 @@ pub(super) fn never_fires(subject: &Subject<'_>) -> Vec<Diagnostic> {
     let watch = &subject.rule.watch;
     let filter = &watch.filter;
     let everything = filter.exclude.iter().find(|glob| matches!(glob.as_str(), "*" | "**"));
-    let is_all_shut =
-        !filter.include.is_empty() && filter.include.iter().all(|glob| filter.exclude.contains(glob));
+    let is_all_shut = is_all_of(&texts(&filter.include), &texts(&filter.exclude));
     if let Some(glob) = everything.or(filter.include.first().filter(|_| is_all_shut)) {
         let message = format!("`exclude` has `{}`, so nothing is left of what is included", glob.as_str());
         return vec![subject.at(KeyId::Exclude, message)];
@@ -52,15 +53,26 @@ pub(super) fn never_fires(subject: &Subject<'_>) -> Vec<Diagnostic> {
         let message = "`scope = \"self\"` means the path itself, and its file name is filtered out";
         return vec![subject.at(KeyId::Scope, message)];
     }
-    let both = watch.by.exe.iter().any(|exe| watch.by.not_exe.contains(exe));
-    if both && watch.by.exe.iter().all(|exe| watch.by.not_exe.contains(exe)) {
+    if is_all_of(&watch.by.exe, &watch.by.not_exe) {
         return vec![subject.at(KeyId::NotByExe, "`by-exe` and `not-by-exe` name the same programs")];
     }
-    let both = watch.by.user.iter().any(|user| watch.by.not_user.contains(user));
-    if both && watch.by.user.iter().all(|user| watch.by.not_user.contains(user)) {
+    if is_all_of(&watch.by.user, &watch.by.not_user) {
         return vec![subject.at(KeyId::NotByUser, "`by-user` and `not-by-user` name the same users")];
     }
     Vec::new()
+}
+
+/// Whether there are some, and the others have them all.
+fn is_all_of<T: Ord>(some: &[T], others: &[T]) -> bool {
+    if some.is_empty() {
+        return false;
+    }
+    let others: BTreeSet<&T> = others.iter().collect();
+    some.iter().all(|one| others.contains(one))
+}
+
+fn texts(globs: &[Glob]) -> Vec<&str> {
+    globs.iter().map(Glob::as_str).collect()
 }
 
 pub(super) fn frequent(subject: &Subject<'_>) -> Vec<Diagnostic> {
@@ -74,29 +86,24 @@ pub(super) fn frequent(subject: &Subject<'_>) -> Vec<Diagnostic> {
 
 pub(super) fn unclean_path(subject: &Subject<'_>) -> Vec<Diagnostic> {
     let Some(place) = subject.written.own(KeyId::Path) else { return Vec::new() };
-    let paths = &subject.rule.watch.paths;
-    let mut findings = Vec::new();
-    for (span, path) in place.items().zip(paths) {
+    bounded(place.items().zip(&subject.rule.watch.paths).filter_map(|(span, path)| {
         let raw = subject.raw(&span);
-        let Some(quote) = raw.chars().next().filter(|quote| matches!(quote, '"' | '\'')) else { continue };
-        let (Some(clean), Some(written)) =
-            (path.to_str(), raw.strip_prefix(quote).and_then(|raw| raw.strip_suffix(quote)))
-        else {
-            continue;
-        };
-        if written != clean && !written.contains(['\\', '\n', quote]) {
-            let message = format!("the path is used as `{}`", escape::line(clean));
-            let finding = subject.code.at(subject.written.source, span.clone(), message);
-            findings.push(finding.with_fix(span, format!("{quote}{clean}{quote}"), true));
+        let quote = raw.chars().next().filter(|quote| matches!(quote, '"' | '\''))?;
+        let clean = path.to_str()?;
+        let written = raw.strip_prefix(quote)?.strip_suffix(quote)?;
+        if written == clean || written.contains(['\\', '\n', quote]) {
+            return None;
         }
-    }
-    findings
+        let message = format!("the path is used as `{}`", shown_path(path));
+        let finding = subject.code.at(subject.written.source, span.clone(), message);
+        Some(finding.with_fix(span, format!("{quote}{clean}{quote}"), true))
+    }))
 }
 
 pub(super) fn control_character(subject: &Subject<'_>) -> Vec<Diagnostic> {
     let has_control = |path: &Path| path.to_str().is_some_and(|path| path.contains(char::is_control));
     each_path(subject, |subject, index, path| {
-        let message = format!("the path has a control character: `{}`", escape::path(path));
+        let message = format!("the path has a control character: `{}`", shown_path(path));
         has_control(path).then(|| subject.at_item(KeyId::Path, index, message))
     })
 }
@@ -119,16 +126,15 @@ pub(super) fn whole_system(subject: &Subject<'_>) -> Vec<Diagnostic> {
 pub(super) fn missing_path(subject: &Subject<'_>) -> Vec<Diagnostic> {
     each_path(subject, |subject, index, path| {
         let is_missing = subject.facts.seen(path) == Seen::Missing;
-        is_missing.then(|| {
-            subject.at_item(KeyId::Path, index, format!("{} does not exist yet", escape::path(path)))
-        })
+        is_missing
+            .then(|| subject.at_item(KeyId::Path, index, format!("{} does not exist yet", shown_path(path))))
     })
 }
 
 pub(super) fn foreign_link(subject: &Subject<'_>) -> Vec<Diagnostic> {
     each_path(subject, |subject, index, path| {
         let link = subject.facts.foreign_link(path)?;
-        let message = format!("{} is a link that others could change", escape::path(&link));
+        let message = format!("{} is a link that others could change", shown_path(&link));
         Some(subject.at_item(KeyId::Path, index, message).with_help("name the place that it points to"))
     })
 }
@@ -166,7 +172,7 @@ pub(super) fn wrong_scope(subject: &Subject<'_>) -> Vec<Diagnostic> {
             return None;
         }
         if watch.scope == Scope::Tree {
-            let message = format!("{} is a file and has nothing below it", escape::path(path));
+            let message = format!("{} is a file and has nothing below it", shown_path(path));
             return Some(subject.at_item(KeyId::Path, index, message).with_help("leave `scope` out"));
         }
         None
@@ -175,30 +181,25 @@ pub(super) fn wrong_scope(subject: &Subject<'_>) -> Vec<Diagnostic> {
 
 pub(super) fn unknown_cause(subject: &Subject<'_>) -> Vec<Diagnostic> {
     let by = &subject.rule.watch.by;
-    let mut findings = Vec::new();
-    for (key, programs) in [(KeyId::ByExe, &by.exe), (KeyId::NotByExe, &by.not_exe)] {
-        for (index, program) in programs.iter().enumerate() {
-            if subject.facts.seen(program) == Seen::Missing {
-                let message = format!("there is no program {}", escape::path(program));
-                findings.push(subject.at_item(key, index, message));
-            }
-        }
-    }
-    for (key, users) in [(KeyId::ByUser, &by.user), (KeyId::NotByUser, &by.not_user)] {
-        for (index, user) in users.iter().enumerate() {
-            // A number needs no name.
-            if let Identity::Name(name) = user
-                && subject.facts.user(user) == Account::Unknown
-            {
-                findings.push(subject.at_item(
-                    key,
-                    index,
-                    format!("there is no user `{}`", escape::line(name)),
-                ));
-            }
-        }
-    }
-    findings
+    let programs =
+        [(KeyId::ByExe, &by.exe), (KeyId::NotByExe, &by.not_exe)].into_iter().flat_map(|(key, programs)| {
+            programs.iter().enumerate().filter_map(move |(index, program)| {
+                let is_missing = subject.facts.seen(program) == Seen::Missing;
+                let message = || format!("there is no program {}", shown_path(program));
+                is_missing.then(|| subject.at_item(key, index, message()))
+            })
+        });
+    let users =
+        [(KeyId::ByUser, &by.user), (KeyId::NotByUser, &by.not_user)].into_iter().flat_map(|(key, users)| {
+            users.iter().enumerate().filter_map(move |(index, user)| {
+                // A number needs no name.
+                let Identity::Name(name) = user else { return None };
+                let is_unknown = subject.facts.user(user) == Account::Unknown;
+                let message = || format!("there is no user {}", shown(name));
+                is_unknown.then(|| subject.at_item(key, index, message()))
+            })
+        });
+    bounded(programs.chain(users))
 }
 
 /// A look at each path of a rule.
@@ -207,5 +208,5 @@ fn each_path(
     look: impl Fn(&Subject<'_>, usize, &Path) -> Option<Diagnostic>,
 ) -> Vec<Diagnostic> {
     let paths = subject.rule.watch.paths.iter().enumerate();
-    paths.filter_map(|(index, path)| look(subject, index, path)).collect()
+    bounded(paths.filter_map(|(index, path)| look(subject, index, path)))
 }

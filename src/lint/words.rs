@@ -2,7 +2,7 @@
 
 use super::Subject;
 use crate::config::keys::KeyId;
-use crate::config::shell;
+use crate::config::{shell, shown};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::event::{EventMask, EventSet};
 use crate::rule::{Command, Rule, Stdin};
@@ -129,7 +129,7 @@ fn shell_syntax_in(argument: &str) -> Option<String> {
         .strip_prefix('$')
         .is_some_and(|name| name.starts_with(|c: char| c.is_ascii_uppercase() || c == '{' || c == '('));
     if OPERATORS.contains(&argument) || is_variable || argument.starts_with("~/") {
-        return Some(format!("`{}`", crate::escape::line(argument)));
+        return Some(shown(argument));
     }
     let is_substitution = argument.contains("$(") || argument.matches('`').count() >= 2;
     is_substitution.then(|| "a command substitution".to_owned())

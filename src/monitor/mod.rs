@@ -45,7 +45,7 @@ use crate::event::{Cause, Origin};
 use crate::moment::Moment;
 use crate::rule::{CauseFilter, RuleId, RuleSet};
 use crate::sys::decode;
-use crate::sys::fanotify::{BUFFER_LEN, Group};
+use crate::sys::fanotify::{BUFFER_LEN, Features, Group};
 use crate::sys::poller::{Interest, Poller};
 
 /// Reads of one group in one call, so that the loop has its turn.
@@ -140,6 +140,11 @@ impl Monitor {
             rescans: 0,
             asked_rescans: BTreeMap::new(),
         })
+    }
+
+    /// What the kernel agreed to.
+    pub fn features(&self) -> Features {
+        self.groups[&MAIN].features()
     }
 
     /// Puts rules in the place of the old ones. From now on events are told by their ids; rules whose paths were
@@ -344,6 +349,9 @@ impl Monitor {
                 Message::Walked(number) => self.world.recent.finish(number),
                 Message::Users(users) => self.world.causes.learn(users),
                 Message::State(root, state) => self.world.note(root, state, notices),
+                Message::Unreadable(root, path, count) => {
+                    self.world.unreadable(root, &path, count, notices);
+                }
                 Message::Settled(number) if number == self.rule_sets => notices.push(Notice::Settled),
                 Message::Settled(_) => {}
             }

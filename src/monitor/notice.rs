@@ -1,5 +1,7 @@
 //! What the monitor tells the loop.
 
+use std::path::PathBuf;
+
 use crate::event::Event;
 use crate::rule::RuleId;
 
@@ -26,6 +28,17 @@ pub enum Notice {
         rule: RuleId,
         /// What was tried on what, and why it failed: a lower-case sentence.
         reason: String,
+        /// Whether it would work with a capability that is missing; the reason names it.
+        lacks_privilege: bool,
+    },
+    /// A rule is watched, but for some directories of its tree that may not be read.
+    Unreadable {
+        /// Which rule.
+        rule: RuleId,
+        /// One of the directories, without links.
+        path: PathBuf,
+        /// How many they are.
+        count: usize,
     },
     /// Every rule of the last rule set is armed, or degraded.
     Settled,

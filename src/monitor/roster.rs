@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::inbox::RootOrder;
-use super::traffic::RootState;
+use super::traffic::{RootState, Trouble};
 use crate::matcher::{self, RootId};
 use crate::plan::Demand;
 use crate::rule::{Rule, RuleId, RuleSet};
@@ -41,7 +41,7 @@ pub enum Told {
     /// It is watched, these ways.
     Armed(String),
     /// A path of it cannot be watched now.
-    Degraded(String),
+    Degraded(Trouble),
 }
 
 impl Roster {
@@ -128,7 +128,7 @@ impl Roster {
             paths.map(|path| self.root(*self.by_path.get(path)?)?.state.as_ref()).collect();
         let states = states?;
         let degraded = states.iter().find_map(|state| match state {
-            RootState::Degraded(reason) => Some(Told::Degraded(reason.clone())),
+            RootState::Degraded(trouble) => Some(Told::Degraded(trouble.clone())),
             RootState::Armed(_) => None,
         });
         Some(degraded.unwrap_or_else(|| {

@@ -62,6 +62,8 @@ pub enum Message {
     Users(HashMap<String, u32>),
     /// How it stands with a root.
     State(RootId, RootState),
+    /// So many directories of a root's tree may not be read and are not watched; one of them.
+    Unreadable(RootId, PathBuf, usize),
     /// All roots of the rule set of this number are armed or degraded.
     Settled(u64),
 }
@@ -163,7 +165,16 @@ pub enum RootState {
     /// It is watched, these ways; at least one.
     Armed(Vec<By>),
     /// It cannot be watched now, because of this.
-    Degraded(String),
+    Degraded(Trouble),
+}
+
+/// Why a root is not watched as it should be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// What was tried on what, and why it failed: a lower-case sentence.
+    pub reason: String,
+    /// Whether it would work with a capability that is missing.
+    pub lacks_privilege: bool,
 }
 
 /// Which way a root is watched.
@@ -230,6 +241,12 @@ impl Mailbox {
     /// What becomes readable when there is a message.
     pub fn wakeup(&self) -> &Wakeup {
         &self.wakeup
+    }
+}
+
+impl From<String> for Trouble {
+    fn from(reason: String) -> Self {
+        Trouble { reason, lacks_privilege: false }
     }
 }
 

@@ -16,7 +16,7 @@ use super::notice::Notice;
 use super::recent::Recent;
 use super::roster::{Roster, Told};
 use super::territory::Territories;
-use super::traffic::{Known, KnownPlace, RootState, SurveyorId, Token};
+use super::traffic::{Known, KnownPlace, RootState, SurveyorId, Token, Trouble};
 use super::verdict::Verdict;
 use crate::event::{Cause, Event, EventMask, ObjectId, Origin};
 use crate::matcher::{self, Attachment, Index, RootId};
@@ -305,12 +305,24 @@ impl World {
         self.territories.forget();
     }
 
+    /// Tells of directories of a root's tree that are not watched.
+    pub fn unreadable(&self, root: RootId, path: &Path, count: usize, notices: &mut Vec<Notice>) {
+        let Some(root) = self.roster.root(root) else { return };
+        notices.extend(root.rules.iter().map(|rule| Notice::Unreadable {
+            rule: *rule,
+            path: path.to_owned(),
+            count,
+        }));
+    }
+
     /// Notes how it stands with a root.
     pub fn note(&mut self, root: RootId, state: RootState, notices: &mut Vec<Notice>) {
         for (rule, told) in self.roster.note(root, state) {
             notices.push(match told {
                 Told::Armed(by) => Notice::Armed { rule, by },
-                Told::Degraded(reason) => Notice::Degraded { rule, reason },
+                Told::Degraded(Trouble { reason, lacks_privilege }) => {
+                    Notice::Degraded { rule, reason, lacks_privilege }
+                }
             });
         }
     }

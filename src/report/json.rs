@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Region, Report, word};
+use super::{Region, Report, harmless_json, word};
 use crate::diagnostic::Fix;
 
 /// A finding; the names of the fields are a contract.
@@ -45,7 +45,8 @@ pub fn json(report: &Report<'_>) -> String {
             help: finding.help.as_deref(),
             fix: finding.fix.as_ref().zip(finding.source).map(|(fix, source)| edited(fix, edit(fix, source))),
         };
-        lines.push_str(&serde_json::to_string(&line).expect("texts and numbers are JSON"));
+        let text = serde_json::to_string(&line).expect("texts and numbers are JSON");
+        lines.push_str(&harmless_json(&text));
         lines.push('\n');
     }
     lines

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use serde_json::{Value, json};
 
-use super::{Region, Report, word};
+use super::{Region, Report, harmless_json, word};
 use crate::codes::Code;
 use crate::diagnostic::{Diagnostic, Fix};
 
@@ -29,7 +29,7 @@ pub fn sarif(report: &Report<'_>) -> String {
     // One at a time: a tree of thousands of results would take more memory than the rules.
     for (index, finding) in report.findings.iter().enumerate() {
         document.push_str(if index > 0 { ",\n" } else { "\n" });
-        document.push_str(&result(report, &codes, finding).to_string());
+        document.push_str(&harmless_json(&result(report, &codes, finding).to_string()));
     }
     document.push_str("\n]}]}\n");
     document

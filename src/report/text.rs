@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Patch, Renderer, Snippet};
 
-use super::Report;
+use super::{Report, is_plain};
 use crate::diagnostic::{Diagnostic, Severity, boundary_after, boundary_before};
 use crate::escape;
 
@@ -156,12 +156,7 @@ impl Window {
 
 /// The same with a placeholder for each character that a terminal would obey.
 fn printable(text: &str) -> String {
-    let is_plain = |character: char| {
-        matches!(character, '\t' | '\n')
-            || matches!(escape::line(character.encode_utf8(&mut [0; 4])), Cow::Borrowed(_))
-    };
-    text.chars()
-        .filter(|c| *c != '\r')
-        .map(|c| if is_plain(c) { c } else { char::REPLACEMENT_CHARACTER })
-        .collect()
+    let shown =
+        |c: char| if matches!(c, '\t' | '\n') || is_plain(c) { c } else { char::REPLACEMENT_CHARACTER };
+    text.chars().filter(|c| *c != '\r').map(shown).collect()
 }

@@ -3,6 +3,7 @@
 //! A life of the daemon whose group is not locked is over. What runs in it is ended before anything else is started,
 //! so that nothing of it overlaps with the runs to come; but what a command had left running on purpose goes on.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::path::PathBuf;
@@ -16,14 +17,25 @@ use crate::sys::cgroup::{self, ControlGroup, Location, Version};
 use crate::sys::clock;
 use crate::sys::process::{Ended, Place, Spawner};
 
+/// The number of the group that is tried with.
+const TRIAL: u64 = 0;
+
 /// How long what an earlier life left, or what was tried with, may take to end.
 const END_WAIT: Duration = Duration::from_secs(1);
+
+/// Empty groups that are kept for the next runs: making and removing one takes as long as starting a small program.
+const IDLE_MAX: usize = 64;
 
 /// The groups of this life.
 #[derive(Debug)]
 pub struct Cgroups {
     /// The groups.
     pub life: Life,
+    idle: Vec<Leaf>,
+    /// The number of the last group that was made.
+    last: u64,
+    /// Whose groups those are that are not idle.
+    runs: BTreeMap<u64, RunId>,
     /// Processes of earlier lives that were ended.
     pub ended_earlier: usize,
 }
@@ -31,6 +43,7 @@ pub struct Cgroups {
 /// The group of a run.
 #[derive(Debug)]
 pub struct Leaf {
+    number: u64,
     /// The group.
     pub group: ControlGroup,
     /// As /proc/PID/cgroup writes it.
@@ -47,25 +60,43 @@ impl Cgroups {
             .map_err(|_| "control groups (version 2) are not mounted here".to_owned())?;
         let shown = escape::path(&own.directory).into_owned();
         let mut ended_earlier = 0;
-        let life = Life::begin(&own, |earlier| ended_earlier += end_life(earlier))
+        let mut life = Life::begin(&own, |earlier| ended_earlier += end_life(earlier))
             .map_err(|error| format!("cannot make a control group in {shown}: {error}"))?;
-        try_with_one(&life, holder, spawner, null).map_err(|reason| format!("{reason} in {shown}"))?;
-        Ok(Cgroups { life, ended_earlier })
+        try_with_one(&mut life, holder, spawner, null).map_err(|reason| format!("{reason} in {shown}"))?;
+        Ok(Cgroups { life, idle: Vec::new(), last: TRIAL, runs: BTreeMap::new(), ended_earlier })
     }
 
-    /// The group for a run.
+    /// A group for a run.
     ///
     /// # Errors
     /// When it cannot be made.
-    pub fn leaf(&self, run: RunId) -> io::Result<Leaf> {
-        Ok(Leaf { group: self.life.leaf(run)?, path: self.life.path.join(run.to_string()) })
+    pub fn leaf(&mut self, run: RunId) -> io::Result<Leaf> {
+        let leaf = match self.idle.pop() {
+            Some(leaf) => leaf,
+            None => {
+                let number = self.last + 1;
+                let group = self.life.leaf(number)?;
+                self.last = number;
+                Leaf { number, group, path: self.life.path.join(number.to_string()) }
+            }
+        };
+        self.runs.insert(leaf.number, run);
+        Ok(leaf)
     }
 
-    /// The run is over.
-    pub fn release(&mut self, run: RunId, leaf: &Leaf) {
-        if !self.life.release(run) {
+    /// The run is over. Its group serves another one if it is as it was when it was made, and `is_reusable`.
+    pub fn release(&mut self, leaf: Leaf, is_reusable: bool) {
+        if is_reusable && self.idle.len() < IDLE_MAX && leaf.group.is_clean() {
+            self.runs.remove(&leaf.number);
+            self.idle.push(leaf);
+        } else if self.life.release(leaf.number) {
+            self.runs.remove(&leaf.number);
+        } else {
             // A kernel that knows no marks (before 5.7): what was left running ends when the daemon starts again.
             let _ = leaf.group.mark();
+        }
+        for gone in self.life.look_at_lingering() {
+            self.runs.remove(&gone);
         }
     }
 
@@ -73,19 +104,17 @@ impl Cgroups {
     pub fn run_of(&self, pid: i32) -> Option<RunId> {
         let path = cgroup::path_of(pid)?;
         let name = path.strip_prefix(&self.life.path).ok()?.components().next()?;
-        name.as_os_str().to_str()?.parse().ok().map(RunId)
+        self.runs.get(&name.as_os_str().to_str()?.parse().ok()?).copied()
     }
 }
 
 fn try_with_one(
-    life: &Life,
+    life: &mut Life,
     holder: &Holder,
     spawner: &mut Spawner,
     null: BorrowedFd<'_>,
 ) -> Result<(), &'static str> {
-    // No run has this number.
-    let run = RunId(0);
-    let group = life.leaf(run).map_err(|_| "cannot make a control group")?;
+    let group = life.leaf(TRIAL).map_err(|_| "cannot make a control group")?;
     let child = holder
         .start(spawner, Place::Cgroup(group.as_fd()), null)
         .map_err(|_| "cannot start a process in a control group")?;
@@ -94,7 +123,7 @@ fn try_with_one(
     let _ = child.signal(libc::SIGKILL);
     let ended = child.reap();
     let is_gone = ended == Ended::Signal(libc::SIGKILL) && wait_until_empty(&group);
-    let is_removed = life.group.remove(run.to_string().as_ref()).is_ok();
+    let is_removed = life.release(TRIAL);
     if is_held && is_killed && is_gone && is_removed {
         Ok(())
     } else {

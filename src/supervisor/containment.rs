@@ -54,6 +54,8 @@ pub struct Held {
     /// Where its processes are counted besides.
     pub counted: Option<OwnedFd>,
     is_counted: bool,
+    /// Whether the control group may serve another run; not when it was limited, or could not be entered.
+    pub is_reusable: bool,
 }
 
 impl Containment {
@@ -77,6 +79,14 @@ impl Containment {
         let _ = child.signal(libc::SIGKILL);
         child.reap();
         Some(pid)
+    }
+
+    /// What can hold runs here beside their sessions: that it works, or why it does not.
+    pub fn levels(&self) -> impl Iterator<Item = (Level, Result<&'static str, &str>)> {
+        let (cgroup, namespace) =
+            (self.cgroups.as_ref().map(|_| "works"), self.namespaces.as_ref().map(|_| "works"));
+        let levels = [(Level::Cgroup, cgroup), (Level::PidNamespace, namespace)];
+        levels.into_iter().map(|(level, works)| (level, works.map_err(String::as_str)))
     }
 
     /// What a rule's runs would be held by.
@@ -125,7 +135,7 @@ impl Containment {
         let level = self.level_for(setting).map_err(|reason| refuse(CLASS, reason))?;
         let by_system =
             |what: &'static str| move |error: std::io::Error| refused_by_system(CLASS, what, &error);
-        let hold = match (level, &self.cgroups, &self.namespaces, &self.holder) {
+        let hold = match (level, &mut self.cgroups, &self.namespaces, &self.holder) {
             (Level::Cgroup, Ok(cgroups), _, _) => {
                 Hold::Cgroup(cgroups.leaf(run).map_err(by_system("make a control group"))?)
             }
@@ -136,12 +146,12 @@ impl Containment {
             }
             _ => Hold::Session,
         };
-        let mut held = Held { hold, counted: None, is_counted: false };
+        let mut held = Held { hold, counted: None, is_counted: false, is_reusable: true };
         if let Some(count) = setting.limits.get(&Resource::Pids)
             && let Ok(pids) = self.pids()
         {
             let limited = pids.limit(run, *count, held.hold.group());
-            held.is_counted = true;
+            (held.is_counted, held.is_reusable) = (true, false);
             match limited {
                 Ok(counted) => held.counted = counted,
                 Err(error) => {
@@ -165,7 +175,7 @@ impl Containment {
     /// The run is over, or was never started.
     pub fn release(&mut self, run: RunId, held: Held) {
         match (held.hold, &mut self.cgroups) {
-            (Hold::Cgroup(leaf), Ok(cgroups)) => cgroups.release(run, &leaf),
+            (Hold::Cgroup(leaf), Ok(cgroups)) => cgroups.release(leaf, held.is_reusable),
             (Hold::Namespace(namespace), _) => namespace.end(),
             _ => {}
         }

@@ -11,7 +11,6 @@ use crate::engine::Exit;
 use crate::event::RunId;
 use crate::moment::Moment;
 use crate::sys::pipes::{self, Read};
-use crate::sys::process::Child;
 
 /// Reads from the pipe of a run that has ended; what somebody else still writes waits for its turn.
 const LAST_READS_MAX: usize = 4;
@@ -124,15 +123,6 @@ impl Supervisor {
             let _ = self.poller.remove(pipe.as_fd());
             self.lingering.remove(&(run, stream));
         }
-    }
-
-    pub(super) fn adopted_is_ready(&mut self, pid: i32, notices: &mut Vec<SupervisorNotice>) {
-        let Some(ended) = self.adopted.get(&pid).and_then(Child::peek) else { return };
-        if let Some(child) = self.adopted.remove(&pid) {
-            let _ = self.poller.remove(child.as_fd());
-            child.reap();
-        }
-        notices.push(SupervisorNotice::ChildEnded { pid, exit: ended.into() });
     }
 }
 

@@ -44,14 +44,7 @@ impl Hold {
     /// Ends every process of the run; without its main process where that is reaped.
     pub fn kill_all(&self, main: Option<&Child>) {
         match self {
-            Hold::Session => {
-                for (main, pid) in main
-                    .into_iter()
-                    .flat_map(|main| self.others(main).into_iter().map(move |pid| (main, pid)))
-                {
-                    self.signal_other(main, pid, libc::SIGKILL);
-                }
-            }
+            Hold::Session => {}
             // A group that is gone has nobody in it.
             Hold::Cgroup(leaf) => {
                 let _ = leaf.group.kill();
@@ -60,9 +53,13 @@ impl Hold {
                 let _ = namespace.init.signal(libc::SIGKILL);
             }
         }
-        // It may have left its control group, if it is root's.
-        if let Some(main) = main {
-            let _ = main.signal_group(libc::SIGKILL);
+        let Some(main) = main else { return };
+        // Where a control group holds it, it may have left that, if it is root's.
+        let _ = main.signal_group(libc::SIGKILL);
+        if matches!(self, Hold::Session) {
+            for pid in self.others(main) {
+                self.signal_other(main, pid, libc::SIGKILL);
+            }
         }
     }
 

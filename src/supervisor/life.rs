@@ -1,14 +1,13 @@
 //! The control groups of one life of the daemon: one for each run, below one that is locked while the daemon lives.
 //!
 //! ```text
-//! the daemon's own group / facron / LIFE / RUN
+//! the daemon's own group / facron / LIFE / NUMBER
 //! ```
 
 use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
 
-use crate::event::RunId;
 use crate::sys::cgroup::{ControlGroup, Location, Lock};
 use crate::sys::clock;
 
@@ -31,8 +30,8 @@ pub struct Life {
     pub path: PathBuf,
     name: String,
     _lock: Lock,
-    /// Runs that are over, with processes that were left running.
-    lingering: VecDeque<RunId>,
+    /// Groups of runs that are over, with processes that were left running.
+    lingering: VecDeque<u64>,
 }
 
 impl Life {
@@ -62,27 +61,35 @@ impl Life {
         Ok(Life { own: own_group, family, group, path, name, _lock: lock, lingering: VecDeque::new() })
     }
 
-    /// Makes the group of a run.
+    /// Makes the group of a run, by a number that no other has.
     ///
     /// # Errors
     /// When it cannot be made: the limits of the hierarchy (`cgroup.max.descendants`), or somebody removed ours.
-    pub fn leaf(&self, run: RunId) -> io::Result<ControlGroup> {
-        Ok(self.group.make(&run.to_string())?)
+    pub fn leaf(&self, number: u64) -> io::Result<ControlGroup> {
+        Ok(self.group.make(&number.to_string())?)
     }
 
     /// A run is over, and its group goes as soon as nobody is left in it; says whether that is so already.
-    pub fn release(&mut self, run: RunId) -> bool {
-        let is_gone = self.remove(run);
+    pub fn release(&mut self, number: u64) -> bool {
+        let is_gone = self.remove(number);
         if !is_gone {
-            self.lingering.push_back(run);
-        }
-        for _ in 0..LOOKS_MAX.min(self.lingering.len()) {
-            let Some(run) = self.lingering.pop_front() else { break };
-            if !self.remove(run) {
-                self.lingering.push_back(run);
-            }
+            self.lingering.push_back(number);
         }
         is_gone
+    }
+
+    /// Looks at some of the groups that outlived their runs; gives those that are gone.
+    pub fn look_at_lingering(&mut self) -> Vec<u64> {
+        let mut gone = Vec::new();
+        for _ in 0..LOOKS_MAX.min(self.lingering.len()) {
+            let Some(number) = self.lingering.pop_front() else { break };
+            if self.remove(number) {
+                gone.push(number);
+            } else {
+                self.lingering.push_back(number);
+            }
+        }
+        gone
     }
 
     /// Whether processes of runs that are over may be left.
@@ -90,8 +97,8 @@ impl Life {
         !self.lingering.is_empty()
     }
 
-    fn remove(&self, run: RunId) -> bool {
-        self.group.remove(run.to_string().as_ref()).is_ok()
+    fn remove(&self, number: u64) -> bool {
+        self.group.remove(number.to_string().as_ref()).is_ok()
     }
 }
 

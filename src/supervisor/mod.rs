@@ -53,7 +53,7 @@ use crate::moment::Moment;
 use crate::rule::Setting;
 use crate::sys::pipes;
 use crate::sys::poller::{Interest, Poller};
-use crate::sys::process::{self, Child, Spawner};
+use crate::sys::process::{self, Spawner};
 use crate::sys::signals;
 
 /// Read from one pipe before the others have their turn: what a pipe holds.
@@ -69,7 +69,8 @@ pub struct Options {
     pub inherited: Variables,
     /// Run programs as root that others may write (`--insecure`).
     pub is_insecure: bool,
-    /// Reap children that nothing in this program has started by `sys::process`, nor given to [`Supervisor::adopt`].
+    /// Reap children that nothing in this program has started by `sys::process`: from before it became facron, orphans
+    /// where it is the first process of a container, and what a command makes our child (clone(2), CLONE_PARENT).
     pub reaps_strangers: bool,
     /// This program, which knows [`HOLDER_SUBCOMMAND`]; without it, only sessions hold runs.
     pub program: Option<PathBuf>,
@@ -92,7 +93,6 @@ pub struct Supervisor {
     /// When to look again at those that are on the way to their ends.
     ending: BTreeMap<RunId, Moment>,
     lingering: BTreeMap<(RunId, Stream), OwnedFd>,
-    adopted: BTreeMap<i32, Child>,
     throttle: Throttle,
     buffer: Box<[u8]>,
 }
@@ -124,7 +124,6 @@ impl Supervisor {
             tasks: BTreeMap::new(),
             ending: BTreeMap::new(),
             lingering: BTreeMap::new(),
-            adopted: BTreeMap::new(),
             throttle: Throttle::default(),
             buffer: vec![0; READ_LEN].into(),
         })
@@ -156,6 +155,7 @@ impl Supervisor {
         let main = match start.spawn(&mut self.spawner, place, counted.as_ref(), self.null.as_fd()) {
             Ok(main) => main,
             Err(failure) => {
+                held.is_reusable = false;
                 self.containment.release(run.id, held);
                 return Err(failure);
             }
@@ -184,6 +184,11 @@ impl Supervisor {
     /// Why what the rule demands (`contain`, `limits.pids`) cannot be had here: then it is not to be armed.
     pub fn can_contain(&mut self, setting: &Setting) -> Result<Level, String> {
         self.containment.level_for(setting)
+    }
+
+    /// What can hold runs here beside their sessions: that it works, or why it does not.
+    pub fn levels(&self) -> impl Iterator<Item = (Level, Result<&'static str, &str>)> {
+        self.containment.levels()
     }
 
     /// How many processes of runs of an earlier life were found and ended when this supervisor was made.
@@ -224,7 +229,6 @@ impl Supervisor {
             match Token::from_data(ready.token) {
                 Token::Process(run) => self.process_is_ready(now, run, notices),
                 Token::Pipe(run, stream) => self.pump(now, run, stream, 1, notices),
-                Token::Adopted(pid) => self.adopted_is_ready(pid, notices),
                 Token::Forks => self.causes.hear(),
             }
         }
@@ -247,17 +251,6 @@ impl Supervisor {
     /// The runs that have started and whose end has not been told.
     pub fn running(&self) -> impl ExactSizeIterator<Item = RunId> {
         self.tasks.keys().copied()
-    }
-
-    /// Takes over a child that somebody else has started: its end comes as [`SupervisorNotice::ChildEnded`].
-    ///
-    /// # Errors
-    /// When it is no child of ours, or there are no descriptors left.
-    pub fn adopt(&mut self, pid: i32) -> io::Result<()> {
-        let child = Child::adopt(pid)?;
-        self.poller.add(child.as_fd(), Token::Adopted(pid).data(), READING)?;
-        self.adopted.insert(pid, child);
-        Ok(())
     }
 
     /// While nothing runs nobody is to be woken by the forks of others.

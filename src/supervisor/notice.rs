@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::engine::Exit;
 use crate::event::RunId;
 
-/// Something that happened to a run, or to another child.
+/// Something that happened to a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SupervisorNotice {
     /// A run came to its end: its main process is reaped, and, where that was asked for, its tree is gone.
@@ -60,13 +60,6 @@ pub enum SupervisorNotice {
         run: RunId,
         /// Of which rule.
         rule: Arc<str>,
-    },
-    /// A child that was given to [`super::Supervisor::adopt`] ended.
-    ChildEnded {
-        /// Its id, which is free again.
-        pid: i32,
-        /// How.
-        exit: Exit,
     },
 }
 

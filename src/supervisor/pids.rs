@@ -62,7 +62,7 @@ impl Pids {
                 Ok(None)
             }
             Pids::Beside(life) => {
-                let group = life.leaf(run)?;
+                let group = life.leaf(run.0)?;
                 group.limit_processes(count)?;
                 Ok(Some(group.entrance()?))
             }
@@ -72,7 +72,8 @@ impl Pids {
     /// The run is over.
     pub fn release(&mut self, run: RunId) {
         if let Pids::Beside(life) = self {
-            life.release(run);
+            life.release(run.0);
+            life.look_at_lingering();
         }
     }
 }

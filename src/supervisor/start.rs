@@ -160,8 +160,11 @@ fn check_program(program: &Path, person: &Person, is_insecure: bool) -> Result<(
     // What cannot be reached is left to execve(2), which says why.
     let is_flaw = |distrust: &&Distrust| !matches!(distrust.flaw, Flaw::Unreachable(_));
     let Some(distrust) = distrusted.iter().find(is_flaw) else { return Ok(()) };
-    let mend = distrust.mend.as_ref().map_or(String::new(), |mend| format!("; {mend} mends it"));
-    let message = format!("will not run {shown} as root: {distrust}{mend}");
+    let mend = match &distrust.mend {
+        Some(mend) => format!("{mend} mends it"),
+        None => "keep the program where only root may write".to_owned(),
+    };
+    let message = format!("will not run {shown} as root: {distrust}; {mend}");
     Err(refuse(StartFailureClass::Untrusted, message))
 }
 

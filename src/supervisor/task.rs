@@ -27,11 +27,9 @@ const OUTPUT_WAIT: Duration = Duration::from_secs(1);
 /// How long the kernel may take to end what was killed before it is said that it does not.
 const KILL_WAIT: Duration = Duration::from_secs(1);
 
-/// How often a tree that is to go is looked at.
+/// How often a tree that is to go is looked at: at first, and when it has not gone for long.
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);
-
-/// The same when it did not go in time.
-const UNKILLABLE_LOOK_INTERVAL: Duration = Duration::from_secs(1);
+const LOOK_INTERVAL_MAX: Duration = Duration::from_secs(1);
 
 /// A run that has started.
 #[derive(Debug)]
@@ -47,20 +45,12 @@ pub struct Task {
     err: Option<OwnedFd>,
     /// Of the main process, also when it is reaped.
     pub pid: i32,
-    main: Main,
+    /// As long as it is not reaped: until its end, or while its id is needed to reach the rest of the run.
+    main: Option<Child>,
+    /// How the main process ended, and when that was seen.
+    ended: Option<(Exit, Moment)>,
     held: Held,
     stop: Stop,
-}
-
-#[derive(Debug)]
-enum Main {
-    Running(Child),
-    Ended {
-        exit: Exit,
-        since: Moment,
-        /// Kept unreaped while its id is needed to reach the rest of the run.
-        zombie: Option<Child>,
-    },
 }
 
 /// How far a stop has come.
@@ -101,7 +91,8 @@ impl Task {
             out: None,
             err: None,
             pid: main.pid(),
-            main: Main::Running(main),
+            main: Some(main),
+            ended: None,
             held,
             stop: Stop::No,
         }
@@ -114,11 +105,9 @@ impl Task {
     }
 
     /// Ends a run that nobody will hear of again.
-    pub fn abandon(self) -> Held {
+    pub fn abandon(mut self) -> Held {
         self.held.hold.kill_all(self.main());
-        if let Main::Running(main) = self.main {
-            main.reap();
-        }
+        self.reap();
         self.held
     }
 
@@ -129,10 +118,7 @@ impl Task {
 
     /// The main process, as long as it is not reaped.
     pub fn main(&self) -> Option<&Child> {
-        match &self.main {
-            Main::Running(child) => Some(child),
-            Main::Ended { zombie, .. } => zombie.as_ref(),
-        }
+        self.main.as_ref()
     }
 
     /// The processes whose ends are to be told to this task.
@@ -142,7 +128,7 @@ impl Task {
 
     /// Whether the main process has not been seen to end.
     pub fn is_running(&self) -> bool {
-        matches!(self.main, Main::Running(_))
+        self.ended.is_none()
     }
 
     /// Whether it is to be looked at from time to time: its main process has ended, or was killed.
@@ -174,14 +160,11 @@ impl Task {
 
     /// Looks whether the main process has ended.
     pub fn look_at_main(&mut self, now: Moment) {
-        let Main::Running(child) = &self.main else { return };
-        let Some(ended) = child.peek() else { return };
-        let ended = Main::Ended { exit: ended.into(), since: now, zombie: None };
-        if let Main::Running(child) = std::mem::replace(&mut self.main, ended)
-            && let Main::Ended { zombie, .. } = &mut self.main
-        {
-            *zombie = Some(child);
+        if self.ended.is_some() {
+            return;
         }
+        let Some(ended) = self.main().and_then(Child::peek) else { return };
+        self.ended = Some((ended.into(), now));
         if self.held.hold.ends_with_main() {
             self.reap();
             self.kill(now);
@@ -196,13 +179,13 @@ impl Task {
 
     /// What there is to do for a run that is ending.
     pub fn step(&mut self, now: Moment) -> Step {
-        let Main::Ended { exit, since, .. } = self.main else {
+        let Some((exit, since)) = self.ended else {
             // Its end is told when it comes; here it is only seen that it does not.
-            return self.wait_for_tree(now);
+            return self.wait_for_tree(now, now);
         };
         let is_stopping = !matches!(self.stop, Stop::No);
         if is_stopping && !self.is_empty() {
-            return self.wait_for_tree(now);
+            return self.wait_for_tree(now, since);
         }
         self.reap();
         let is_read = self.out.is_none() && self.err.is_none();
@@ -210,23 +193,24 @@ impl Task {
         if is_read || now >= given_up_at { Step::Finish(exit) } else { Step::Wait(given_up_at) }
     }
 
-    fn wait_for_tree(&mut self, now: Moment) -> Step {
+    /// Waits for the rest of a run; `since` is when it began to be only that.
+    fn wait_for_tree(&mut self, now: Moment, since: Moment) -> Step {
         if let Stop::Asked { kill_at: Some(kill_at) } = self.stop
             && now >= kill_at
         {
             self.kill(now);
         }
         let Stop::Killed { since, is_said } = self.stop else {
-            return Step::Wait(now + LOOK_INTERVAL);
+            return Step::Wait(next_look(now, since));
         };
         // Whoever joined in the meantime.
         self.kill(now);
-        if now.since(since) < KILL_WAIT {
-            return Step::Wait(now + LOOK_INTERVAL);
+        let look_at = next_look(now, since);
+        if is_said || now.since(since) < KILL_WAIT {
+            return Step::Wait(look_at);
         }
-        let look_at = now + UNKILLABLE_LOOK_INTERVAL;
         self.stop = Stop::Killed { since, is_said: true };
-        if is_said { Step::Wait(look_at) } else { Step::SayUnkillable { look_at } }
+        Step::SayUnkillable { look_at }
     }
 
     fn ask(&mut self, number: i32, kill_at: Option<Moment>) {
@@ -253,12 +237,15 @@ impl Task {
     }
 
     fn reap(&mut self) {
-        if let Main::Ended { zombie, .. } = &mut self.main
-            && let Some(child) = zombie.take()
-        {
-            child.reap();
+        if let Some(main) = self.main.take() {
+            main.reap();
         }
     }
+}
+
+/// The longer a tree takes already, the less it matters to see at once that it has gone.
+fn next_look(now: Moment, since: Moment) -> Moment {
+    now + (now.since(since) / 10).clamp(LOOK_INTERVAL, LOOK_INTERVAL_MAX)
 }
 
 impl From<Ended> for Exit {

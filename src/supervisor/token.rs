@@ -10,14 +10,12 @@ pub enum Token {
     Process(RunId),
     /// A pipe of a run can be read.
     Pipe(RunId, Stream),
-    /// A child that was adopted has ended.
-    Adopted(i32),
     /// The kernel has told of forks.
     Forks,
 }
 
 /// Bits for the kind of a token.
-const KIND_BITS: u32 = 3;
+const KIND_BITS: u32 = 2;
 
 impl Token {
     /// As a number.
@@ -26,8 +24,7 @@ impl Token {
             Token::Process(run) => (0, run.0),
             Token::Pipe(run, Stream::Out) => (1, run.0),
             Token::Pipe(run, Stream::Err) => (2, run.0),
-            Token::Adopted(pid) => (3, u64::from(pid.cast_unsigned())),
-            Token::Forks => (4, 0),
+            Token::Forks => (3, 0),
         };
         number << KIND_BITS | kind
     }
@@ -39,9 +36,8 @@ impl Token {
             0 => Token::Process(RunId(number)),
             1 => Token::Pipe(RunId(number), Stream::Out),
             2 => Token::Pipe(RunId(number), Stream::Err),
-            3 => Token::Adopted(i32::try_from(number).expect("it was one")),
-            4 => Token::Forks,
-            _ => unreachable!("there are no other kinds"),
+            3 => Token::Forks,
+            _ => unreachable!("two bits have no other values"),
         }
     }
 }
@@ -54,7 +50,7 @@ mod tests {
     fn a_token_comes_back_from_its_number() {
         let run = RunId(u64::MAX >> KIND_BITS);
         let (out, err) = (Token::Pipe(run, Stream::Out), Token::Pipe(run, Stream::Err));
-        for token in [Token::Process(run), out, err, Token::Adopted(i32::MAX), Token::Forks] {
+        for token in [Token::Process(run), out, err, Token::Forks] {
             assert_eq!(Token::from_data(token.data()), token);
         }
     }

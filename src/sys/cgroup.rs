@@ -15,7 +15,7 @@ use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use super::listing::Listing;
 use super::mounts::{Mount, Mountinfo};
-use super::place::Kind;
+use super::place::{self, Kind};
 
 /// Bytes of `cgroup.procs` that are read at most: some 8 000 processes.
 const MEMBERS_LEN_MAX: u64 = 64 * 1024;
@@ -129,7 +129,8 @@ impl ControlGroup {
         }
         let group = self.child(name)?;
         for below in group.children() {
-            group.remove_to_depth(&below, depth - 1)?;
+            // One that is busy keeps those above it, which the last attempt says.
+            let _ = group.remove_to_depth(&below, depth - 1);
         }
         unlinkat(&self.directory, name, UnlinkatFlags::RemoveDir)
     }
@@ -147,8 +148,15 @@ impl ControlGroup {
     /// # Errors
     /// ENODEV, ENOENT: it was removed.
     pub fn is_populated(&self) -> Result<bool, Errno> {
-        let events = self.read("cgroup.events", 4096)?;
-        Ok(events.split(|byte| *byte == b'\n').any(|line| line == b"populated 1"))
+        Ok(has_line(&self.read("cgroup.events", 4096)?, b"populated 1"))
+    }
+
+    /// Whether it is as it was when it was made: without processes and groups, and not frozen.
+    pub fn is_clean(&self) -> bool {
+        let events = self.read("cgroup.events", 4096).unwrap_or_default();
+        let is_idle = has_line(&events, b"populated 0") && has_line(&events, b"frozen 0");
+        // Its own name and its own `.`; each group in it is a link more.
+        is_idle && place::status(self.directory.as_fd()).is_ok_and(|status| status.links == 2)
     }
 
     /// The processes in it, as far as this process can name them; those below it not.
@@ -268,6 +276,10 @@ fn path_in(text: &[u8], version: Version) -> Option<PathBuf> {
         };
         is_it.then(|| PathBuf::from(OsString::from_vec(path.to_vec())))
     })
+}
+
+fn has_line(text: &[u8], line: &[u8]) -> bool {
+    text.split(|byte| *byte == b'\n').any(|found| found == line)
 }
 
 fn errno_of(error: io::Error) -> Errno {

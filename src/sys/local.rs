@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, Flock, FlockArg, OFlag, openat};
+use nix::fcntl::{AtFlags, Flock, OFlag, openat};
 use nix::sys::socket::sockopt::{PeerCredentials, SendTimeout};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, getsockopt, setsockopt, socket};
 use nix::sys::stat::{FchmodatFlags, Mode, SFlag, fchmodat, fstatat};
@@ -92,15 +92,10 @@ pub struct Lock {
 pub fn lock(directory: BorrowedFd<'_>, name: &str) -> io::Result<Option<Lock>> {
     let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
     let file: OwnedFd = openat(directory, name, flags, Mode::S_IRUSR | Mode::S_IWUSR)?;
-    match Flock::lock(File::from(file), FlockArg::LockExclusiveNonblock) {
-        Ok(mut file) => {
-            // Only for people: that it cannot be written, on a full disk, is no reason not to start.
-            let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
-            Ok(Some(Lock { _file: file }))
-        }
-        Err((_, Errno::EWOULDBLOCK)) => Ok(None),
-        Err((_, errno)) => Err(errno.into()),
-    }
+    let Some(mut file) = super::lock::lock(File::from(file))? else { return Ok(None) };
+    // Only for people: that it cannot be written, on a full disk, is no reason not to start.
+    let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
+    Ok(Some(Lock { _file: file }))
 }
 
 /// The process that has the lock, as it says itself.

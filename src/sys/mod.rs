@@ -9,6 +9,7 @@ pub mod fanotify;
 pub mod handle;
 pub mod listing;
 pub mod local;
+pub mod lock;
 pub mod manager;
 pub mod memory_file;
 pub mod mounts;

@@ -9,21 +9,14 @@ use std::fs::{File, Permissions};
 use std::io;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, Flock, FlockArg, OFlag, openat, renameat};
+use nix::fcntl::{AtFlags, Flock, OFlag, openat, renameat};
 use nix::sys::stat::Mode;
 use nix::unistd::{UnlinkatFlags, geteuid, linkat, unlinkat};
 
 use super::directory::{DirectoryError, open_private};
-
-/// What is tried again before a directory counts as another daemon's: a child that a killed daemon was just
-/// starting holds the lock until its execve(2).
-const LOCK_TRIES: u32 = 25;
-
-/// Between two such tries.
-const LOCK_PAUSE: Duration = Duration::from_millis(10);
+use super::lock::lock;
 
 /// The directory, open and locked until it is dropped.
 #[derive(Debug)]
@@ -64,7 +57,9 @@ impl PrivateDirectory {
         if mode != 0o700 {
             directory.set_permissions(Permissions::from_mode(0o700)).map_err(PrivateError::Failed)?;
         }
-        Ok(PrivateDirectory { descriptor: lock(directory)?, path: path.to_owned() })
+        let locked = lock(directory).map_err(PrivateError::Failed)?;
+        let descriptor = locked.ok_or(PrivateError::InUse)?;
+        Ok(PrivateDirectory { descriptor, path: path.to_owned() })
     }
 
     /// Its path as it was given, for messages.
@@ -133,18 +128,6 @@ impl PrivateDirectory {
     pub fn sync(&self) -> io::Result<()> {
         self.descriptor.sync_all()
     }
-}
-
-fn lock(mut directory: File) -> Result<Flock<File>, PrivateError> {
-    for _ in 0..LOCK_TRIES {
-        match Flock::lock(directory, FlockArg::LockExclusiveNonblock) {
-            Ok(locked) => return Ok(locked),
-            Err((unlocked, Errno::EWOULDBLOCK)) => directory = unlocked,
-            Err((_, errno)) => return Err(PrivateError::Failed(errno.into())),
-        }
-        std::thread::sleep(LOCK_PAUSE);
-    }
-    Err(PrivateError::InUse)
 }
 
 #[cfg(test)]

@@ -71,3 +71,21 @@ pub fn default_child_disposition() {
     // SAFETY: No handler is installed, so none can run at a bad time.
     unsafe { signal(Signal::SIGCHLD, SigHandler::SigDfl) }.expect("SIGCHLD has a default disposition");
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nix::sys::signal::raise;
+
+    #[test]
+    fn each_signal_has_its_notice_and_no_signal_none() {
+        let mut signals = Signals::new().expect("descriptors");
+        assert_eq!(signals.read(), Ok(None));
+        // To this thread alone, which has them blocked; so nobody is ended by them.
+        for (signal, notice) in NOTICES {
+            raise(*signal).expect("raised");
+            assert_eq!(signals.read(), Ok(Some(*notice)), "{signal}");
+        }
+        assert_eq!(signals.read(), Ok(None));
+    }
+}

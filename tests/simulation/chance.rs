@@ -67,7 +67,6 @@ fn rule(prng: &mut Prng, name: &str) -> Rule {
     rule.watch.on = on(prng);
     rule.watch.ignore_self = prng.chance(80);
     rule.watch.on_overflow = if prng.chance(80) { OnOverflow::Rescan } else { OnOverflow::Ignore };
-    rule.watch.rescan = prng.chance(10).then(|| millis(100 + prng.below(400)));
     rule.watch.paths = vec![PathBuf::from(prng.pick(&["a", "/root"]))];
 
     rule.gather.debounce = millis(prng.pick(&[0, 0, 5, 20, 50]));

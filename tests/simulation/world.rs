@@ -254,11 +254,9 @@ impl World {
             self.handle(Input::Resume(RuleId(rule)))?;
         }
         for _ in 0..INPUTS_MAX {
-            let has_walks = self.rules.rules.iter().any(|rule| rule.watch.rescan.is_some());
-            if self.agenda.is_empty()
-                && self.children.is_empty()
-                && (self.subject.is_idle() || !has_walks && self.subject.next_deadline().is_none())
-            {
+            let is_quiet = self.agenda.is_empty() && self.children.is_empty();
+            if is_quiet && self.subject.next_deadline().is_none() {
+                hold(self.subject.is_idle(), Invariant::Covered, || "at rest, but not idle".into())?;
                 return if self.is_judged { self.oracle.judge_rest() } else { Ok(()) };
             }
             self.wait()?;

@@ -135,7 +135,6 @@ fn set_rule(rule: &mut Rule, key: &str, value: &str) {
         }
         "on-failure" => ending.on_failure = Some(Command::Shell("true".into()).into()),
         "ignore-self" => rule.watch.ignore_self = value == "true",
-        "rescan" => rule.watch.rescan = Some(duration(value)),
         "on-overflow" => rule.watch.on_overflow = OnOverflow::Ignore,
         "on" => rule.watch.on = on(value),
         "description" => rule.description = Some(value.to_owned()),

@@ -345,21 +345,6 @@ fn a_rule_that_asks_for_q_overflow_is_told_of_ours_too() {
 }
 
 #[test]
-fn a_rescan_comes_by_itself_when_the_rule_asks_for_it() {
-    check(
-        &["r rescan=1m"],
-        "
-        0 tick
-        60100 rescanned r
-        120200 rescanned r
-        130000 stop",
-        "
-        60000 rescan r
-        120100 rescan r",
-    );
-}
-
-#[test]
 fn a_rule_that_did_not_change_keeps_everything_across_a_reload() {
     check(
         &["r debounce=100ms retries=1\ns", "s\nr debounce=100ms retries=1 description=other"],

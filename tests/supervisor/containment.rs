@@ -254,15 +254,26 @@ fn nothing_is_left_of_control_groups_when_a_supervisor_has_gone() {
         return;
     }
     let mut supervised = contained();
-    let text = "cat /proc/self/cgroup | grep ^0:; mkdir -p /dev/null";
-    let end = supervised.run(script(text, "contain = 'cgroup'"));
-    let path = end.out.trim().strip_prefix("0::").expect("a path").to_owned();
     let own = Location::own(Version::Two).expect("there");
-    let leaf = own.directory.join(Path::new(&path).strip_prefix(&own.path).expect("below ours"));
-    assert!(!leaf.exists(), "{} is left", leaf.display());
-    assert!(leaf.parent().expect("the life").exists());
+    let place_of = |end: &End| {
+        let path = end.out.trim().strip_prefix("0::").expect("a path").to_owned();
+        own.directory.join(Path::new(&path).strip_prefix(&own.path).expect("below ours"))
+    };
+    let first = place_of(&supervised.run(script("grep ^0: /proc/self/cgroup", "contain = 'cgroup'")));
+    // An empty one serves the next run; one that is not as it was does not.
+    let text = "grep ^0: /proc/self/cgroup; mkdir $0/below";
+    let mut spoiling = script(text, "contain = 'cgroup'");
+    if let facron::rule::Command::Argv(words) = &mut spoiling.command {
+        words.push(facron::template::Template::literal(first.to_str().expect("UTF-8")));
+    }
+    assert_eq!(place_of(&supervised.run(spoiling)), first);
+    assert!(!first.exists(), "{} is left", first.display());
+    let third = place_of(&supervised.run(script("grep ^0: /proc/self/cgroup", "contain = 'cgroup'")));
+    assert_ne!(third, first);
+    let life = first.parent().expect("the life");
+    assert!(life.exists());
     drop(supervised);
-    assert!(!leaf.parent().expect("the life").exists());
+    assert!(!life.exists(), "{} is left", life.display());
 }
 
 #[test]

@@ -1,12 +1,15 @@
 //! Runs under the supervisor: what a command finds, how its output comes, how it ends. Needs no privilege.
 
 use std::fs;
+use std::sync::Arc;
 use std::time::Duration;
 
-use facron::engine::{Exit, StopSignal};
+use facron::engine::{Exit, Outcome, Purpose, Run, StopSignal};
+use facron::event::RunId;
 use facron::rule::Command;
 use facron::supervisor::SupervisorNotice;
 use facron::sys::clock;
+use facron::template::Template;
 
 use crate::supervised::*;
 
@@ -186,15 +189,31 @@ fn what_a_command_leaves_running_is_ended_where_the_rule_says_so() {
 }
 
 #[test]
-fn a_child_of_somebody_else_is_reaped_and_its_end_told() {
-    #[expect(
-        clippy::disallowed_methods,
-        clippy::zombie_processes,
-        reason = "it is to be somebody else's child"
-    )]
-    let child = std::process::Command::new("/bin/sh").args(["-c", "exit 9"]).spawn().expect("started");
-    let pid = i32::try_from(child.id()).expect("an int");
+fn on_failure_is_told_what_happened() {
+    let rule =
+        rule(&["/bin/false"], "on-failure = ['/bin/sh', '-c', 'echo $FACRON_OUTCOME $FACRON_ATTEMPT']");
+    let run = Run {
+        id: RunId(7),
+        rule: Arc::new(rule),
+        purpose: Purpose::OnFailure(Outcome::Ended(Exit::Signal(libc::SIGSEGV))),
+        attempt: 3,
+        events: vec![event("/srv/file")],
+    };
     let mut supervised = Supervised::new();
-    supervised.supervisor.adopt(pid).expect("it is a child of ours");
-    supervised.wait_for(|notice| *notice == SupervisorNotice::ChildEnded { pid, exit: Exit::Code(9) });
+    supervised.spawn(&run).expect("started");
+    assert_eq!(supervised.end_of(run.id).out, "signal:SEGV 3\n");
+}
+
+#[test]
+fn the_counter_of_classic_facron_goes_on_from_run_to_run() {
+    let mut supervised = Supervised::new();
+    let mut counts = String::new();
+    for token in ["$+", "$+", "$=", "$-"] {
+        let mut rule = rule(&["/bin/echo"], "");
+        if let Command::Argv(words) = &mut rule.command {
+            words.push(Template::parse(token).expect("a token"));
+        }
+        counts += &supervised.run(rule).out;
+    }
+    assert_eq!(counts, "1\n2\n2\n1\n");
 }

@@ -89,7 +89,7 @@ impl Surveyor {
             Err(reason) => Some(reason),
         };
         if let (Some(trouble), Some(root)) = (trouble, self.roots.get_mut(&id)) {
-            root.trouble.get_or_insert(trouble);
+            root.trouble.get_or_insert_with(|| trouble.into());
         }
         Ok(())
     }
@@ -161,7 +161,7 @@ impl Surveyor {
         for (point, ids) in hung_now {
             self.rescan_answered(&point, None);
             for id in ids {
-                self.tell_state(id, RootState::Degraded(hung(&point)))?;
+                self.tell_state(id, RootState::Degraded(hung(&point).into()))?;
             }
         }
         for (_, ids) in recovered {

@@ -15,7 +15,7 @@ use nix::fcntl::OFlag;
 use super::super::territory::Door;
 use super::super::traffic::{By, Message, Over, Territory, Token};
 use super::Surveyor;
-use super::marks::reason;
+use super::marks::trouble;
 use super::root::Part;
 use super::trail::{Place, Scout};
 use super::walk::{Purpose, Walk};
@@ -90,14 +90,10 @@ impl Surveyor {
             true => self.mark_filesystem(id, place, mask, false)?,
             false => Err(Errno::EPERM),
         };
+        let is_privileged = self.groups.is_privileged();
         if let (Err(errno), Some(root)) = (result, self.roots.get_mut(&id)) {
-            root.trouble.get_or_insert_with(|| match errno {
-                Errno::EPERM => format!(
-                    "cannot listen for errors of the file system of {}: CAP_SYS_ADMIN is missing",
-                    place.path.display()
-                ),
-                errno => reason("listen for errors of the file system of", &place.path, errno),
-            });
+            let what = "listen for errors of the file system of";
+            root.trouble.get_or_insert_with(|| trouble(what, &place.path, errno, is_privileged));
         }
         Ok(())
     }

@@ -10,10 +10,11 @@ use std::sync::Arc;
 use nix::errno::Errno;
 
 use super::super::atlas::NodeId;
-use super::super::traffic::{By, Known, KnownPlace, Message, Over, Token};
+use super::super::traffic::{By, Known, KnownPlace, Message, Over, Token, Trouble};
 use super::Surveyor;
 use super::root::Standing;
 use super::trail::{Place, Scout};
+use crate::escape;
 use crate::matcher::RootId;
 use crate::plan;
 use crate::sys::fanotify::Subject;
@@ -173,37 +174,51 @@ impl Surveyor {
             .index
             .homes(path)
             .filter(|(id, home)| self.roots.get(id).is_some_and(|root| root.enters(home, path)));
-        let roots: BTreeSet<RootId> = near.chain(homes.map(|(id, _)| id)).collect();
-        for id in roots {
-            self.trouble(id, path, errno);
+        let near: BTreeSet<RootId> = near.collect();
+        let trees: BTreeSet<RootId> = homes.map(|(id, _)| id).collect();
+        for id in near.union(&trees) {
+            let is_part = trees.contains(id) && !near.contains(id);
+            match self.roots.get_mut(id) {
+                // The rest of the tree is watched all the same.
+                Some(root) if is_part && errno == Errno::EACCES => {
+                    root.unreadable.get_or_insert_with(|| (path.to_owned(), 0)).1 += 1;
+                }
+                Some(_) | None => self.trouble(*id, path, errno),
+            }
         }
     }
 
     /// A root is not watched as it should be. What a directory on the way hides is no trouble of its own.
     pub(super) fn trouble(&mut self, id: RootId, path: &Path, errno: Errno) {
+        let is_privileged = self.groups.is_privileged();
         if let Some(root) = self.roots.get_mut(&id) {
-            root.trouble.get_or_insert_with(|| reason("watch", path, errno));
+            root.trouble.get_or_insert_with(|| trouble("watch", path, errno, is_privileged));
         }
     }
 }
 
 /// Why something could not be done, and what helps.
-pub fn reason(what: &str, path: &Path, errno: Errno) -> String {
-    let path = path.display();
-    match errno {
-        Errno::ENOSPC => format!(
-            "cannot {what} {path}: no more marks for this user (raise the sysctl fs.fanotify.max_user_marks, \
-             or run as root)"
+pub fn trouble(what: &str, path: &Path, errno: Errno, is_privileged: bool) -> Trouble {
+    let path = escape::path(path);
+    let why = errno.desc().to_lowercase();
+    let (capability, help) = match errno {
+        Errno::EACCES if !is_privileged => (Some("CAP_DAC_READ_SEARCH"), ""),
+        Errno::EPERM if !is_privileged => (Some("CAP_SYS_ADMIN"), ""),
+        Errno::ENOSPC => (
+            None,
+            "no more marks for this user; help: raise the sysctl fs.fanotify.max_user_marks, or run as root",
         ),
-        Errno::EMFILE => format!(
-            "cannot {what} {path}: no more fanotify groups for this user (raise the sysctl \
-             fs.fanotify.max_user_groups) or no more descriptors"
+        Errno::EMFILE => (
+            None,
+            "no more fanotify groups for this user, or no more descriptors; help: raise the sysctl \
+             fs.fanotify.max_user_groups",
         ),
-        Errno::EOPNOTSUPP | Errno::ENODEV => {
-            format!("cannot {what} {path}: its file system does not support it ({})", errno.desc())
-        }
-        errno => format!("cannot {what} {path}: {}", errno.desc()),
-    }
+        Errno::EOPNOTSUPP | Errno::ENODEV => (None, "its file system does not support it"),
+        _ => (None, ""),
+    };
+    let why = if help.is_empty() { why.as_str() } else { help };
+    let missing = capability.map_or_else(String::new, |capability| format!(" ({capability} is missing)"));
+    Trouble { reason: format!("cannot {what} {path}: {why}{missing}"), lacks_privilege: capability.is_some() }
 }
 
 fn errno(error: &io::Error) -> Errno {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::super::inbox::RootOrder;
-use super::super::traffic::By;
+use super::super::traffic::{By, Trouble};
 use super::trail::End;
 use crate::matcher;
 use crate::rule::{Rule, Scope};
@@ -35,7 +35,10 @@ pub struct Root {
     /// Whether only a part of its tree is watched here: its chief says how it stands with it.
     pub is_graft: bool,
     /// Why it is not watched as it should be.
-    pub trouble: Option<String>,
+    pub trouble: Option<Trouble>,
+    /// Directories of its tree that may not be read: one of them and how many, in the last walk and as it was told.
+    pub unreadable: Option<(PathBuf, usize)>,
+    pub told_unreadable: Option<(PathBuf, usize)>,
 }
 
 /// A part of a tree that lies on one mount.
@@ -92,6 +95,8 @@ impl Root {
             walks_left: 0,
             is_graft: false,
             trouble: None,
+            unreadable: None,
+            told_unreadable: None,
         }
     }
 

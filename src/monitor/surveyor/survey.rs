@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::super::inbox::RootOrder;
-use super::super::traffic::{Audience, By, Change, Found, FoundEntry, Message, Over, RootState};
+use super::super::traffic::{Audience, By, Change, Found, FoundEntry, Message, Over, RootState, Trouble};
 use super::Surveyor;
-use super::marks::reason;
+use super::marks::trouble;
 use super::root::{Part, Root, Standing};
 use super::trail::{End, Place, Scout, Trail};
 use super::walk::{Purpose, Report, Walk};
@@ -52,6 +52,7 @@ impl Surveyor {
             let trail = scout.follow(&root.order.written);
             root.standing = Some(Standing::of(&trail.end));
             root.trouble = None;
+            root.unreadable = None;
             let attachments = self.own_part(&trail);
             touched.extend(attachments.iter().map(|attachment| attachment.directory.clone()));
             let old = self.index.attach(id, attachments.clone());
@@ -121,7 +122,8 @@ impl Surveyor {
             }
             End::Refused { at, errno } => {
                 self.close_parts(id, Vec::new())?;
-                self.degrade(id, reason("follow the path to", &at, errno))
+                let is_privileged = self.groups.is_privileged();
+                self.degrade(id, trouble("follow the path to", &at, errno, is_privileged))
             }
         }
     }
@@ -256,27 +258,34 @@ impl Surveyor {
 
     /// A root is armed as far as it can be.
     pub(super) fn armed(&mut self, id: RootId) -> Result<(), Over> {
-        let Some(root) = self.roots.get(&id) else { return Ok(()) };
-        self.state(id, root.ways())
+        let Some(root) = self.roots.get_mut(&id) else { return Ok(()) };
+        let ways = root.ways();
+        if root.unreadable != root.told_unreadable {
+            root.told_unreadable.clone_from(&root.unreadable);
+            if let Some((path, count)) = root.unreadable.clone() {
+                self.outbox.tell(Message::Unreadable(id, path, count))?;
+            }
+        }
+        self.state(id, ways)
     }
 
     /// Tells that a root is watched, unless there was trouble with it.
     pub(super) fn state(&mut self, id: RootId, ways: Vec<By>) -> Result<(), Over> {
         let trouble = self.roots.get(&id).and_then(|root| root.trouble.clone());
-        if let Some(reason) = trouble {
-            return self.degrade(id, reason);
+        if let Some(trouble) = trouble {
+            return self.degrade(id, trouble);
         }
         self.retries.remove(&id);
         self.tell_state(id, RootState::Armed(ways))
     }
 
     /// Tells that a root cannot be watched, and tries again later.
-    pub(super) fn degrade(&mut self, id: RootId, reason: String) -> Result<(), Over> {
+    pub(super) fn degrade(&mut self, id: RootId, trouble: impl Into<Trouble>) -> Result<(), Over> {
         let (shortest, longest) = RETRY_DELAYS;
         let (_, delay) = self.retries.get(&id).copied().unwrap_or((Moment::default(), Duration::ZERO));
         let delay = (delay * 2).clamp(shortest, longest);
         self.retries.insert(id, (clock::monotonic() + delay, delay));
-        self.tell_state(id, RootState::Degraded(reason))
+        self.tell_state(id, RootState::Degraded(trouble.into()))
     }
 
     pub(super) fn tell_state(&mut self, id: RootId, state: RootState) -> Result<(), Over> {

@@ -39,15 +39,7 @@ impl Child {
         Ok(Child { pid, pidfd })
     }
 
-    /// A child that was started elsewhere in this process, and is not reaped.
-    ///
-    /// # Errors
-    /// When nobody has this id, or there are no descriptors left.
-    pub fn adopt(pid: i32) -> Result<Child, Errno> {
-        Child::make(|| Stranger::open(pid).map(|Stranger(pidfd)| (pid, pidfd)))
-    }
-
-    /// Its process id. Of one that was made by a recipe it is the session's and the process group's too.
+    /// Its process id, which is that of its session and process group too.
     pub fn pid(&self) -> i32 {
         self.pid
     }

@@ -87,7 +87,6 @@ pub struct Book {
     pub owes_rescan: bool,
     pub owed_events: u64,
     pub walk: Option<u64>,
-    pub next_rescan: Option<Moment>,
     pub ended: Vec<(Option<PathBuf>, Moment, u32)>,
     pub batch_streak: u32,
     pub matched: u64,
@@ -173,13 +172,6 @@ impl Book {
     /// What is due by now is sealed.
     pub fn seal(&mut self, now: Moment) {
         self.has_closed = false;
-        if self.next_rescan.is_some_and(|next| next <= now) {
-            self.next_rescan = None;
-            self.owes_rescan = true;
-        }
-        if self.next_rescan.is_none() && !self.owes_rescan && self.walk.is_none() {
-            self.next_rescan = self.rule.watch.rescan.map(|interval| now + interval);
-        }
         if self.is_paused {
             return;
         }

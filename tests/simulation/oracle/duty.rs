@@ -218,7 +218,6 @@ impl Book {
     }
 
     fn deadlines(&self, now: Moment, due: &mut Vec<(Moment, Invariant)>) {
-        due.extend(self.next_rescan.map(|moment| (moment, Invariant::Rescan)));
         if self.is_paused {
             return;
         }

@@ -72,7 +72,6 @@ impl Book {
             owes_rescan: false,
             owed_events: 0,
             walk: None,
-            next_rescan: None,
             ended: Vec::new(),
             batch_streak: 0,
             matched: 0,
@@ -97,7 +96,6 @@ impl Book {
         }
         self.is_limit_old &= before.schedule.start_limit == rule.schedule.start_limit;
         self.owes_rescan |= self.walk.is_some();
-        self.next_rescan = None;
         self.windows.clear();
         self.window = None;
         self.window_last = Default::default();
@@ -133,7 +131,6 @@ impl Book {
         self.owes_rescan = false;
         self.owed_events = 0;
         self.walk = None;
-        self.next_rescan = None;
         self.is_paused = false;
         self.passed_by = None;
     }
