@@ -16,13 +16,16 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use guarded::{Ground, Opened, Opener, Warden, Watchdog, open};
+use guarded::{Ground, Opened, Opener, Warden, Watchdog, open, rlimit, rounds};
 use harness::wait_until;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-/// The command decides, well before the second after which the kernel's watchdog complains.
-const COMMAND: &str = "verdict = \"command\"\ntimeout = \"500ms\"\n";
+/// The command decides, in time also on a slow machine.
+const COMMAND: &str = "verdict = \"command\"\ntimeout = \"5s\"\n";
+
+/// Nobody decides, and the default comes well before the second after which the kernel's watchdog complains.
+const UNDECIDED: &str = "verdict = \"command\"\ntimeout = \"500ms\"\n";
 
 /// Allows everything but what has `secret` in its name.
 const DECIDE: &str = "#!/bin/sh\ncase $1 in *secret*) exit 1;; esac\n";
@@ -98,7 +101,7 @@ fn without_a_decision_the_default_holds_in_time() {
     let (ground, watchdog) = begin!("without_a_decision_the_default_holds_in_time");
     let file = ground.file("file");
     for (default, is_allowed) in [("allow", true), ("deny", false)] {
-        let keys = format!("{COMMAND}verdict-default = \"{default}\"\n");
+        let keys = format!("{UNDECIDED}verdict-default = \"{default}\"\n");
         let warden = Warden::start(&ground, &ground.rule(&keys), None);
         let opened = open(&file);
         assert_eq!(opened.is_allowed, is_allowed, "{opened:?}");
@@ -134,7 +137,7 @@ fn openers_of_one_file_share_a_decision_and_those_of_others_do_not_wait_for_it()
     );
     let decide = ground.place.script("decide", &text);
     // The decision takes as long as the test takes, so the watchdog may bark.
-    let warden = Warden::start(&ground, &ground.rule(&COMMAND.replace("500ms", "30s")), Some(&decide));
+    let warden = Warden::start(&ground, &ground.rule(&COMMAND.replace("5s", "30s")), Some(&decide));
     let mut waiting: Vec<Opener> = (0..10).map(|_| Opener::start(&slow)).collect();
     warden.wait_for("asked");
     assert!(open(&quick).is_allowed);
@@ -201,7 +204,7 @@ fn an_audited_verdict_reaches_the_opener_whatever_the_kernel_can() {
 fn names_that_the_rule_leaves_out_do_not_wait() {
     let (ground, watchdog) = begin!("names_that_the_rule_leaves_out_do_not_wait");
     let (in_question, out) = (ground.file("a.exe"), ground.file("a.txt"));
-    let keys = format!("{COMMAND}verdict-default = \"deny\"\ninclude = [\"*.exe\"]");
+    let keys = format!("{UNDECIDED}verdict-default = \"deny\"\ninclude = [\"*.exe\"]");
     let warden = Warden::start(&ground, &ground.rule(&keys), None);
     assert!(open(&out).is_allowed);
     assert_eq!(warden.count("asked"), 0);
@@ -331,7 +334,7 @@ fn who_waits_when_the_rule_goes_is_answered_still() {
     let text = format!("#!/bin/sh\nwhile [ ! -e {} ]; do sleep 0.01; done\nexit 1\n", gate.display());
     let decide = ground.place.script("decide", &text);
     let none = ground.place.file("none.toml", "");
-    let mut warden = Warden::start(&ground, &ground.rule(&COMMAND.replace("500ms", "30s")), Some(&decide));
+    let mut warden = Warden::start(&ground, &ground.rule(&COMMAND.replace("5s", "30s")), Some(&decide));
     let waiting = Opener::start(&secret);
     warden.wait_for("asked");
     warden.tell(&format!("rules {}", none.display()));
@@ -386,11 +389,6 @@ enum Fate {
     Default,
     /// The kernel lets everybody through.
     LetThrough,
-}
-
-/// How often each blow falls; FACRON_GUARD_ROUNDS=50 for the whole proof.
-fn rounds() -> u32 {
-    std::env::var("FACRON_GUARD_ROUNDS").map_or(1, |rounds| rounds.parse().expect("a number"))
 }
 
 #[test]
@@ -451,7 +449,7 @@ fn a_guard_without_descriptors_answers_by_default_and_goes_on() {
     let gate = ground.place.path("gate");
     let text = format!("#!/bin/sh\nwhile [ ! -e {} ]; do sleep 0.01; done\nexit 1\n", gate.display());
     let decide = ground.place.script("decide", &text);
-    let warden = Warden::start(&ground, &ground.rule(&COMMAND.replace("500ms", "30s")), Some(&decide));
+    let warden = Warden::start(&ground, &ground.rule(&COMMAND.replace("5s", "30s")), Some(&decide));
     let limit = rlimit(warden.guard(), 24);
     let openers: Vec<Opener> = files.iter().map(|file| Opener::start(file)).collect();
     // Some wait for the gate; for the others there is no descriptor, and the default is `allow`.
@@ -470,7 +468,7 @@ fn a_daemon_without_descriptors_leaves_the_answer_to_the_guard() {
     let (ground, watchdog) = begin!("a_daemon_without_descriptors_leaves_the_answer_to_the_guard");
     let secret = ground.file("secret");
     let decide = ground.place.script("decide", DECIDE);
-    let keys = format!("{COMMAND}verdict-default = \"deny\"");
+    let keys = format!("{UNDECIDED}verdict-default = \"deny\"");
     let warden = Warden::start(&ground, &ground.rule(&keys), Some(&decide));
     let public = ground.file("public");
     let limit = rlimit(warden.pid(), 3);
@@ -481,6 +479,27 @@ fn a_daemon_without_descriptors_leaves_the_answer_to_the_guard() {
     wait_until(|| open(&public).is_allowed, || "nobody decides any more".to_owned());
     assert!(!open(&secret).is_allowed);
     watchdog.assert_silent();
+}
+
+#[test]
+fn who_is_killed_while_waiting_is_gone_and_the_others_are_answered() {
+    let (ground, watchdog) = begin!("who_is_killed_while_waiting_is_gone_and_the_others_are_answered");
+    let secret = ground.file("secret");
+    let gate = ground.place.path("gate");
+    let text = format!("#!/bin/sh\nwhile [ ! -e {} ]; do sleep 0.01; done\nexit 1\n", gate.display());
+    let decide = ground.place.script("decide", &text);
+    let warden = Warden::start(&ground, &ground.rule(&COMMAND.replace("5s", "30s")), Some(&decide));
+    let openers: Vec<Opener> = (0..3).map(|_| Opener::start(&secret)).collect();
+    wait_until(|| openers.iter().all(Opener::is_blocked), || "not all of them wait".to_owned());
+    let [mut first, second, third] = <[Opener; 3]>::try_from(openers).ok().expect("three");
+    first.kill();
+    assert!(second.is_blocked() && third.is_blocked());
+    fs::write(&gate, "").expect("the gate opens");
+    for opener in [second, third] {
+        assert_denied(&opener.wait(), "Operation not permitted");
+    }
+    assert_eq!(warden.count("warned"), 0, "{}", warden.log());
+    drop(watchdog);
 }
 
 #[test]
@@ -601,19 +620,6 @@ fn between_question_and_answer_the_guard_makes_no_call_that_could_wait() {
         assert_eq!(answers, 6, "{calls}");
     }
     watchdog.assert_silent();
-}
-
-/// Sets the limit of open descriptors of a process; gives the one before.
-fn rlimit(pid: i32, limit: u64) -> u64 {
-    let run = |arguments: &[String]| {
-        let output = std::process::Command::new("prlimit").args(arguments).output().expect("prlimit(1)");
-        assert!(output.status.success(), "{output:?}");
-        String::from_utf8(output.stdout).expect("UTF-8")
-    };
-    let pid = format!("--pid={pid}");
-    let before = run(&[pid.clone(), "--nofile".into(), "--output=SOFT".into(), "--noheadings".into()]);
-    run(&[pid, format!("--nofile={limit}:")]);
-    before.trim().parse().expect("a number")
 }
 
 fn assert_denied(opened: &Opened, error: &str) {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::event::EventMask;
+use crate::guardable;
 use crate::moment::Moment;
 use crate::rule::{Rule, RuleSet, Watch};
 
@@ -37,9 +37,9 @@ impl Daemon {
     }
 }
 
-/// A rule that asks for permission events alone is none of the monitor's.
+/// A rule that asks for permission events asks for nothing else, and is none of the monitor's.
 fn leave_to_guard(rule: &mut Arc<Rule>) {
-    if EventMask::ALL_PERMISSION.contains(rule.watch.on.wanted()) {
+    if guardable::wants_permission(&rule.watch) {
         *rule = Arc::new(unwatched(rule));
     }
 }

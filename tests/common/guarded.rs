@@ -17,6 +17,7 @@ use facron::sys::permission::{Abilities, Answer, Group};
 use nix::fcntl::OFlag;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
+use nix::unistd::Pid;
 
 use crate::harness::{Place, wait_until};
 
@@ -173,13 +174,26 @@ impl Opener {
         self.child.try_wait().expect("it is our child").is_none()
     }
 
-    /// Whether it waits in the kernel for an answer; `timeout` has it as its child.
+    /// Whether it waits in the kernel for an answer.
     pub fn is_blocked(&self) -> bool {
+        let wchan = |pid: &String| fs::read_to_string(format!("/proc/{pid}/wchan")).unwrap_or_default();
+        self.processes().iter().any(|pid| wchan(pid).contains("fanotify"))
+    }
+
+    /// Kills it, and waits for its end.
+    pub fn kill(&mut self) {
+        for pid in self.processes() {
+            let pid = Pid::from_raw(pid.parse().expect("a process id"));
+            nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).expect("it lives");
+        }
+        self.child.wait().expect("it is our child");
+    }
+
+    /// What opens; `timeout` has it as its child.
+    fn processes(&self) -> Vec<String> {
         let timeout = self.child.id();
         let children = fs::read_to_string(format!("/proc/{timeout}/task/{timeout}/children"));
-        let children = children.unwrap_or_default();
-        let wchan = |pid: &str| fs::read_to_string(format!("/proc/{pid}/wchan")).unwrap_or_default();
-        children.split_whitespace().any(|pid| wchan(pid).contains("fanotify"))
+        children.unwrap_or_default().split_whitespace().map(str::to_owned).collect()
     }
 
     pub fn wait(self) -> Opened {
@@ -195,6 +209,24 @@ impl Opener {
 
 pub fn open(path: &Path) -> Opened {
     Opener::start(path).wait()
+}
+
+/// How often each blow falls; FACRON_GUARD_ROUNDS=50 for the whole proof.
+pub fn rounds() -> u32 {
+    std::env::var("FACRON_GUARD_ROUNDS").map_or(1, |rounds| rounds.parse().expect("a number"))
+}
+
+/// Sets the limit of open descriptors of a process; gives the one before.
+pub fn rlimit(pid: i32, limit: u64) -> u64 {
+    let run = |arguments: &[String]| {
+        let output = Command::new("prlimit").args(arguments).output().expect("prlimit(1)");
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).expect("UTF-8")
+    };
+    let pid = format!("--pid={pid}");
+    let before = run(&[pid.clone(), "--nofile".into(), "--output=SOFT".into(), "--noheadings".into()]);
+    run(&[pid, format!("--nofile={limit}:")]);
+    before.trim().parse().expect("a number")
 }
 
 /// The kernel's own watchdog, set to a second while it lives, and what it said meanwhile: that an event was read and
