@@ -165,6 +165,7 @@ impl Surveyor {
         let parts = self.parts(id, place)?;
         let Some(root) = self.roots.get_mut(&id) else { return Ok(()) };
         root.walked_for.clone_from(&root.order.rules);
+        let armed_before = Purpose::Arm(id, root.epoch);
         root.epoch += 1;
         let arms = Purpose::Arm(id, root.epoch);
         let mut walks = Vec::new();
@@ -181,8 +182,13 @@ impl Surveyor {
                 walks.push(Walk::new(part.base.clone(), arms.clone(), report));
             }
         }
-        root.walks_left = walks.len();
-        let is_armed = walks.is_empty();
+        // A walk through a part that stays goes on for this survey: the root is not armed before its end.
+        let goes_on = |walk: &&mut Walk| {
+            walk.purpose == armed_before && parts.iter().any(|part| part.base == walk.base)
+        };
+        let going_on = self.walks.iter_mut().filter(goes_on).map(|walk| walk.purpose = arms.clone()).count();
+        root.walks_left = walks.len() + going_on;
+        let is_armed = root.walks_left == 0;
         self.close_parts(id, parts)?;
         self.walks.extend(walks);
         if is_armed { self.armed(id) } else { Ok(()) }
