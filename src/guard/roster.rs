@@ -105,6 +105,7 @@ impl Roster {
             tenant.awaited = 0;
             let help = match errno {
                 libc::EMFILE => " (fs.fanotify.max_user_groups)",
+                libc::EPERM => " (permission events are root's alone: CAP_SYS_ADMIN)",
                 libc::ENOSYS | libc::EINVAL => " (this kernel has no permission events)",
                 _ => "",
             };
