@@ -78,7 +78,7 @@ fn live(rules: &Arc<RuleSet>, mut note: impl FnMut(&Engine, &[Action])) -> Durat
 fn event(path: &str) -> Event {
     Event {
         mask: EventMask::MODIFY,
-        path: path.into(),
+        path: std::path::Path::new(path).into(),
         old_path: None,
         is_dir: false,
         cause: Cause::default(),

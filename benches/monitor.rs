@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use facron::config;
-use facron::diagnostic::SourceText;
+use facron::diagnostic::{Severity, SourceText};
 use facron::event::Origin;
 use facron::monitor::{Monitor, Notice, Now, Options, Unattributed};
 use facron::rule::RuleId;
@@ -176,7 +176,22 @@ impl Bench {
     }
 
     fn settle(&mut self, text: &str) {
-        let parsed = config::parse(&[SourceText { name: "bench".into(), text: text.into() }]);
+        // A rule file has at most 1 MiB.
+        let mut files = vec![String::new()];
+        for rule in text.split_inclusive("[[rule]]\n") {
+            if files.last().is_some_and(|file| file.len() > 500_000 && file.ends_with("[[rule]]\n")) {
+                let header = files.last_mut().map(|file| file.split_off(file.len() - "[[rule]]\n".len()));
+                files.extend(header);
+            }
+            files.last_mut().expect("there is one").push_str(rule);
+        }
+        let files: Vec<SourceText> =
+            files.into_iter().map(|text| SourceText { name: "bench".into(), text: text.into() }).collect();
+        let parsed = config::parse(&files);
+        assert!(
+            parsed.findings.iter().all(|finding| finding.severity != Severity::Error),
+            "the rules are right"
+        );
         self.monitor.set_rules(&Arc::new(parsed.rules));
         self.until(|notice| matches!(notice, Notice::Settled));
     }

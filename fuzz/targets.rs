@@ -205,7 +205,7 @@ pub fn template(input: &[u8]) {
 fn event(path: &Path) -> Event {
     Event {
         mask: EventMask::ARRIVED,
-        path: path.to_owned(),
+        path: path.into(),
         old_path: None,
         is_dir: false,
         cause: Cause::default(),

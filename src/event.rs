@@ -4,7 +4,8 @@
 //! This file knows no rule and no system call.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 /// A set of event kinds, one bit for each row of [`EVENTS`], in the order of that table.
@@ -303,8 +304,8 @@ impl Origin {
 pub struct Cause {
     /// The process, 0 when unknown (unprivileged, another pid namespace). Information only: never a key, never signalled.
     pub pid: i32,
-    /// Its program.
-    pub exe: Option<PathBuf>,
+    /// Its program. Shared: one program may cause very many events.
+    pub exe: Option<Arc<Path>>,
     /// Its user.
     pub uid: Option<u32>,
     /// The run of ours that it belongs to.
@@ -327,8 +328,9 @@ pub struct ObjectId {
 pub struct Event {
     /// What happened: one bit, or several that were merged.
     pub mask: EventMask,
-    /// Absolute, beginning as the rule wrote its `path`; bytes, not text.
-    pub path: PathBuf,
+    /// Absolute, beginning as the rule wrote its `path`; bytes, not text. Shared: until a run has answered it, it is
+    /// known at several places.
+    pub path: Arc<Path>,
     /// For `rename`: the path before.
     pub old_path: Option<PathBuf>,
     /// Whether the subject is a directory.

@@ -67,17 +67,17 @@ mod tests {
     fn an_event_is_one_line_with_every_fact_of_it() {
         let mut event = Event {
             mask: EventMask::ARRIVED | EventMask::DELETE,
-            path: PathBuf::from("/srv/a \"b\"\n"),
+            path: Path::new("/srv/a \"b\"\n").into(),
             old_path: None,
             is_dir: false,
-            cause: Cause { pid: 4711, exe: Some(PathBuf::from("/usr/bin/cp")), ..Cause::default() },
+            cause: Cause { pid: 4711, exe: Some(Path::new("/usr/bin/cp").into()), ..Cause::default() },
             time: SystemTime::UNIX_EPOCH + Duration::from_millis(1_767_323_045_678),
             origin: Origin::CatchUp,
             object: None,
         };
         let expected = r#"{"path":"/srv/a \"b\"\n","events":["arrived","delete"],"old_path":null,"dir":false,"pid":4711,"exe":"/usr/bin/cp","time":"2026-01-02T03:04:05.678Z","origin":"catch-up"}"#;
         assert_eq!(text(&event), expected);
-        event.path = PathBuf::from(OsStr::from_bytes(b"/\xff"));
+        event.path = Path::new(OsStr::from_bytes(b"/\xff")).into();
         event.old_path = Some(PathBuf::from("/old"));
         event.cause = Cause::default();
         event.time = SystemTime::UNIX_EPOCH - Duration::from_secs(1);

@@ -205,7 +205,9 @@ impl Template {
     pub fn expand(&self, facts: &Facts<'_>, counter: &mut u32, arguments: &mut Vec<OsString>) {
         match self {
             Template::Classic(token) => arguments.push(token.expand(facts, counter)),
-            Template::Paths => arguments.extend(facts.events.iter().map(|event| event.path.clone().into())),
+            Template::Paths => {
+                arguments.extend(facts.events.iter().map(|event| event.path.as_os_str().to_owned()))
+            }
             Template::Parts(parts) => {
                 let mut argument = Vec::new();
                 for part in parts {
@@ -342,7 +344,7 @@ mod tests {
     fn event(path: &[u8]) -> Event {
         Event {
             mask: EventMask::ARRIVED,
-            path: PathBuf::from(OsStr::from_bytes(path)),
+            path: Path::new(OsStr::from_bytes(path)).into(),
             old_path: None,
             is_dir: false,
             cause: Cause { pid: 7, ..Cause::default() },

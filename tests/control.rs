@@ -90,7 +90,7 @@ fn status(rules: Vec<facron::control::RuleStatus>) -> Response {
 fn decision(path: &str) -> Decision {
     let event = Event {
         mask: EventMask::ARRIVED,
-        path: PathBuf::from(path),
+        path: PathBuf::from(path).into(),
         old_path: None,
         is_dir: false,
         cause: Cause::default(),

@@ -48,7 +48,7 @@ const SLOW: RuleId = RuleId(1);
 fn event(path: &str) -> Event {
     Event {
         mask: EventMask::MODIFY,
-        path: path.into(),
+        path: std::path::Path::new(path).into(),
         old_path: None,
         is_dir: false,
         cause: Cause::default(),

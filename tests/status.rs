@@ -10,7 +10,7 @@ use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, SystemTime};
@@ -70,10 +70,10 @@ fn text(bytes: &[u8]) -> &str {
 fn decision() -> Decision {
     let event = Event {
         mask: EventMask::ARRIVED,
-        path: PathBuf::from(OsStr::from_bytes(b"/srv/\xff")),
+        path: Path::new(OsStr::from_bytes(b"/srv/\xff")).into(),
         old_path: None,
         is_dir: false,
-        cause: Cause { pid: 7, exe: Some("/bin/cp".into()), ..Cause::default() },
+        cause: Cause { pid: 7, exe: Some(Path::new("/bin/cp").into()), ..Cause::default() },
         time: SystemTime::UNIX_EPOCH,
         origin: Origin::Event,
         object: None,

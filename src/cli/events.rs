@@ -137,7 +137,11 @@ fn print_all(args: &Args, global: &Global, mut monitor: Monitor, mut signals: Si
                 Notice::Overflow { .. } => {
                     say("facron events: overflow: events were lost\n", global);
                 }
-                Notice::Armed { .. } | Notice::Settled | Notice::RescanDone { .. } => {}
+                Notice::Armed { .. }
+                | Notice::Settled
+                | Notice::RescanDone { .. }
+                | Notice::Keep { .. }
+                | Notice::LetGo { .. } => {}
             }
         }
         if !lines.is_empty() && !print(&lines, global) {

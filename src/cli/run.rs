@@ -11,6 +11,7 @@ use crate::daemon::load::load;
 use crate::daemon::{self, Daemon, Settings, StartError};
 use crate::lint::System;
 use crate::logger;
+use crate::sys::heap;
 use crate::sys::signals::Signals;
 use crate::sys::trust::Owner;
 
@@ -53,6 +54,7 @@ fn start(args: &Args, global: &Global) -> Result<Daemon, ExitStatus> {
         complain(message);
         ExitStatus::Failed
     };
+    heap::keep_small();
     // Before any thread is there: what is blocked here is blocked in all of them.
     let signals = Signals::new().map_err(|error| give_up(&format!("cannot take signals: {error}")))?;
     let places = args.rule_files.places().map_err(|message| {

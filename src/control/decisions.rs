@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
-use std::path::PathBuf;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::{DecisionStatus, Done, WirePath, stamp};
@@ -20,9 +21,9 @@ const BYTES_MAX: usize = 16 << 10;
 pub struct Decision {
     time: SystemTime,
     mask: EventMask,
-    path: PathBuf,
+    path: Arc<Path>,
     pid: i32,
-    exe: Option<PathBuf>,
+    exe: Option<Arc<Path>>,
     origin: Origin,
     done: Done,
     why: Cow<'static, str>,
@@ -98,7 +99,7 @@ mod tests {
     fn decision(path: String) -> Decision {
         let event = Event {
             mask: EventMask::ARRIVED | EventMask::CLOSE_WRITE,
-            path: PathBuf::from(path),
+            path: Path::new(&path).into(),
             old_path: None,
             is_dir: false,
             cause: Cause { pid: 7, ..Cause::default() },

@@ -68,7 +68,7 @@ impl Daemon {
         if !is_last || is_own || run.purpose != Purpose::Command {
             return;
         }
-        let path = run.events.first().map(|event| event.path.clone()).unwrap_or_default();
+        let path = run.events.first().map(|event| event.path.to_path_buf()).unwrap_or_default();
         let ended = Ended {
             rule: std::sync::Arc::clone(&run.rule.name),
             description: run.rule.description.clone(),

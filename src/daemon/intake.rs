@@ -1,6 +1,7 @@
 //! What comes from the hands becomes inputs of the engine and lines of the log.
 
 use std::io;
+use std::os::fd::AsFd;
 
 use crate::control::Done;
 use crate::engine::Input;
@@ -119,6 +120,8 @@ impl Daemon {
                 self.is_monitor_settled = true;
                 self.settle(now);
             }
+            Notice::Keep { name, group } => self.manager.store(&name, group.as_fd()),
+            Notice::LetGo { name } => self.manager.forget(&name),
         }
     }
 

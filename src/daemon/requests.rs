@@ -96,7 +96,7 @@ impl Daemon {
             let event = Event {
                 mask: triggered(&rule.watch.on),
                 is_dir: false,
-                path,
+                path: path.into(),
                 old_path: None,
                 cause: Cause::default(),
                 time: clock::wall(),

@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use crate::control::{Place, PlaceError, Server};
 use crate::desktop::{Desktop, Settings as DesktopSettings};
@@ -85,11 +86,16 @@ impl Daemon {
             now,
         )
         .map_err(failed("prepare for desktop notifications"))?;
-        let monitor = Monitor::new(Default::default()).map_err(|error| unwatchable(&error))?;
+        let mut monitor = Monitor::new(Default::default()).map_err(|error| unwatchable(&error))?;
         let (journal, restored) = match &settings.state_dir {
             Some(directory) => open_journal(directory, rules)?,
             None => (None, None),
         };
+        let mut manager = Manager::find(now);
+        let watched_until = restored.as_ref().and_then(|restored| watched_until(rules, restored));
+        for useless in monitor.inherit(manager.stored(), watched_until) {
+            manager.forget(&useless);
+        }
         let mut daemon = Daemon {
             rules: Arc::clone(rules),
             engine: Engine::new(Arc::clone(rules)),
@@ -99,7 +105,7 @@ impl Daemon {
             server,
             desktop,
             journal,
-            manager: Manager::find(now),
+            manager,
             signals,
             poller: Poller::new().map_err(failed("make a set of descriptors"))?,
             board: Board::default(),
@@ -217,6 +223,12 @@ fn open_journal(
             Err(StartError::Failed(format!("cannot start the journal: {error}")))
         }
     }
+}
+
+/// From which change time on an earlier life may have missed something, whichever rule it is about.
+fn watched_until(rules: &RuleSet, restored: &Restored) -> Option<SystemTime> {
+    let paths = rules.iter().flat_map(|(_, rule)| rule.watch.paths.iter().map(move |path| (rule, path)));
+    paths.filter_map(|(rule, path)| restored.catch_up_since(rule, path)).min()
 }
 
 /// Why nothing can be watched.

@@ -28,7 +28,8 @@ impl Daemon {
         Response::Status(Box::new(Status { daemon: self.daemon_status(), rules }))
     }
 
-    /// SIGUSR2: a line for the daemon and one for each rule.
+    /// SIGUSR2: a line for the daemon and one for each rule, whose numbers add up: matched is covered, dropped and
+    /// waiting together. What a run of the rule caused itself has not matched.
     pub(super) fn log_status(&self) {
         let daemon = self.daemon_status();
         log::info!(
@@ -37,11 +38,15 @@ impl Daemon {
         );
         for (id, rule) in self.rules.iter() {
             let status = self.rule_status(id, rule, false);
-            let dropped: u64 = status.dropped.values().sum();
+            let (itself, dropped): (Vec<_>, Vec<_>) =
+                status.dropped.iter().partition(|(reason, _)| *reason == DropReason::Itself.as_str());
+            let sum = |reasons: &[(&String, &u64)]| reasons.iter().map(|(_, count)| **count).sum::<u64>();
+            let reasons = dropped.iter().filter(|(_, count)| **count > 0);
+            let reasons: Vec<String> = reasons.map(|(reason, count)| format!("{reason}:{count}")).collect();
             log::info!(
                 rule = rule.name, state = status.state.as_str(), matched = status.matched, covered = status.covered,
                 waiting = status.waiting, running = status.running, ok = status.runs.ok, failed = status.runs.failed,
-                dropped = dropped; "status"
+                dropped = sum(&dropped), reasons = reasons.join(","), itself = sum(&itself); "status"
             );
         }
     }

@@ -1,6 +1,5 @@
 //! What comes in: events, what an earlier life left, overflows and rescans, and what happens when there is no room.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use super::group::Gathered;
@@ -41,7 +40,7 @@ impl Engine {
         let lane = &mut self.lanes[id];
         lane.counters.matched += 1;
         let is_leading = lane.rule.gather.edge == Edge::Leading;
-        let by_path = (!lane.rule.gather.batch).then_some(event.path.as_path());
+        let by_path = (!lane.rule.gather.batch).then_some(&*event.path);
         // A person who asks for a run gets one.
         if is_leading && event.origin != Origin::Trigger && lane.leading.swallows(by_path, self.now) {
             return self.drop_event(id, event, DropReason::Leading);
@@ -57,7 +56,7 @@ impl Engine {
     fn take_in(&mut self, id: LaneId, event: Event, lineage: Lineage) {
         let now = self.now;
         let lane = &mut self.lanes[id];
-        let path: Arc<Path> = Arc::from(event.path.as_path());
+        let path = Arc::clone(&event.path);
         let running = match lane.held.get(&path) {
             _ if lane.is_batch() => (!lane.running.is_empty()).then_some(lane.batch_streak),
             Some(Holder::Run(run, index)) => {
@@ -96,7 +95,7 @@ impl Engine {
                 self.owe_for(id, &event, 1);
                 continue;
             }
-            let path: Arc<Path> = Arc::from(event.path.as_path());
+            let path = Arc::clone(&event.path);
             self.take_in(id, event, Lineage::default());
             if let Some(entry) = self.lanes[id].dirty.get_mut(&path) {
                 entry.is_accepted = true;
@@ -134,7 +133,12 @@ impl Engine {
         let lane = &mut self.lanes[id];
         lane.counters.count_dropped(reason, 1);
         let rule = Arc::clone(&lane.rule.name);
-        self.actions.push(Action::Report(Report::Dropped { rule, path: Some(event.path), reason, count: 1 }));
+        self.actions.push(Action::Report(Report::Dropped {
+            rule,
+            path: Some(event.path.to_path_buf()),
+            reason,
+            count: 1,
+        }));
     }
 
     /// There is no room for this event: a rescan that starts after it will answer it.
@@ -158,7 +162,7 @@ impl Engine {
         lane.counters.matched += 1;
         let told = Event {
             mask: EventMask::Q_OVERFLOW,
-            path,
+            path: path.into(),
             old_path: None,
             is_dir: false,
             cause: Cause::default(),

@@ -103,8 +103,8 @@ pub struct Run {
     pub purpose: Purpose,
     /// From 1.
     pub attempt: u32,
-    /// Its paths, each once, with everything that happened to it; at least one.
-    pub events: Vec<Event>,
+    /// Its paths, each once, with everything that happened to it; at least one. Shared: there may be very many.
+    pub events: Arc<[Event]>,
 }
 
 /// Which of a rule's commands a run is for.

@@ -32,7 +32,8 @@ pub(super) enum Stage {
 /// The paths of one rule that wait.
 #[derive(Debug, Default)]
 pub(super) struct DirtySet {
-    entries: BTreeMap<Arc<Path>, (Entry, Stage)>,
+    /// In boxes of their own, since the nodes of the map are never full.
+    entries: BTreeMap<Arc<Path>, Box<(Entry, Stage)>>,
     gathering: BTreeSet<(Moment, u64, Arc<Path>)>,
     ready: BTreeSet<(u64, Arc<Path>)>,
 }
@@ -45,46 +46,48 @@ impl DirtySet {
 
     /// What is known of a path that waits.
     pub(super) fn get(&self, path: &Path) -> Option<&Entry> {
-        self.entries.get(path).map(|(entry, _)| entry)
+        self.entries.get(path).map(|known| &known.0)
     }
 
     /// The same, to be changed; order and path must stay.
     pub(super) fn get_mut(&mut self, path: &Path) -> Option<&mut Entry> {
-        self.entries.get_mut(path).map(|(entry, _)| entry)
+        self.entries.get_mut(path).map(|known| &mut known.0)
     }
 
     /// Where a path stands, if it waits.
     pub(super) fn stage(&self, path: &Path) -> Option<Stage> {
-        self.entries.get(path).map(|(_, stage)| *stage)
+        self.entries.get(path).map(|known| known.1)
     }
 
     /// Every path that waits.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Entry> {
-        self.entries.values().map(|(entry, _)| entry)
+        self.entries.values().map(|known| &known.0)
     }
 
     /// The same, to be changed; order and path must stay.
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Entry> {
-        self.entries.values_mut().map(|(entry, _)| entry)
+        self.entries.values_mut().map(|known| &mut known.0)
     }
 
     /// Adds a path that does not wait yet.
     pub(super) fn insert(&mut self, path: Arc<Path>, entry: Entry, stage: Stage) {
         self.index(&path, entry.order, stage);
-        let before = self.entries.insert(path, (entry, stage));
+        let before = self.entries.insert(path, Box::new((entry, stage)));
         debug_assert!(before.is_none(), "a path waits once");
     }
 
     /// Takes a path out.
     pub(super) fn remove(&mut self, path: &Path) -> Option<(Arc<Path>, Entry)> {
-        let (path, (entry, stage)) = self.entries.remove_entry(path)?;
+        let (path, known) = self.entries.remove_entry(path)?;
+        let (entry, stage) = *known;
         self.unindex(&path, entry.order, stage);
         Some((path, entry))
     }
 
     /// Puts a path that waits at another stage.
     pub(super) fn place(&mut self, path: &Arc<Path>, stage: Stage) {
-        let Some((entry, before)) = self.entries.get_mut(path) else { return };
+        let Some(known) = self.entries.get_mut(path) else { return };
+        let (entry, before) = &mut **known;
         let (order, before) = (entry.order, std::mem::replace(before, stage));
         self.unindex(path, order, before);
         self.index(path, order, stage);
@@ -110,8 +113,8 @@ impl DirtySet {
     /// Takes everything out, in the order in which it came.
     pub(super) fn drain(&mut self) -> Vec<(Arc<Path>, Entry)> {
         let all = std::mem::take(self);
-        let mut all: Vec<_> = all.entries.into_iter().map(|(path, (entry, _))| (path, entry)).collect();
-        all.sort_by_key(|(_, entry)| entry.order);
+        let mut all: Vec<_> = all.entries.into_iter().map(|(path, known)| (path, known.0)).collect();
+        all.sort_unstable_by_key(|(_, entry)| entry.order);
         all
     }
 

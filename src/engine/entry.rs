@@ -1,5 +1,7 @@
 //! A path on its way to a run: everything that happened to it since the last one, merged into one event.
 
+use std::sync::Arc;
+
 use super::Lineage;
 use crate::event::{Event, EventMask, Origin};
 use crate::moment::Moment;
@@ -70,7 +72,7 @@ pub(super) fn merge(earlier: &mut Event, later: Event) {
     };
     *earlier = Event {
         mask: earlier.mask | later.mask,
-        path: std::mem::take(&mut earlier.path),
+        path: Arc::clone(&earlier.path),
         old_path,
         is_dir: later.is_dir,
         cause: later.cause,

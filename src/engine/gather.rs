@@ -102,7 +102,7 @@ impl Lane {
         if !is_unknown || !self.rule.watch.ignore_self {
             return 0;
         }
-        let by_path = (!self.is_batch()).then(|| Arc::from(event.path.as_path()));
+        let by_path = (!self.is_batch()).then(|| Arc::clone(&event.path));
         let before = running.or_else(|| self.echoes.streak(&by_path, now));
         before.map_or(0, |streak| streak.saturating_add(1))
     }

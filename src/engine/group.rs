@@ -72,7 +72,7 @@ impl Groups {
 
         let span = debounce.max(SPAN_MIN);
         self.expire(span, now);
-        let key: Arc<Path> = Arc::from(event.path.as_path());
+        let key = Arc::clone(&event.path);
         let Some(parts) = self.part(&key, &event, on, now, paths_max) else {
             return if is_alone { Gathered::Match(event) } else { Gathered::NoRoom(event) };
         };

@@ -133,7 +133,7 @@ impl Guard {
         let object = needs_object.then(|| place::object_of(&path, opener)).flatten();
         let event = Event {
             mask: EventMask::from_kernel_bits(opener.mask).intersection(EventMask::ALL_PERMISSION),
-            path,
+            path: path.into(),
             old_path: None,
             is_dir: opener.is_dir,
             cause: Cause { pid: opener.pid, ..Cause::default() },

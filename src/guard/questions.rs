@@ -9,7 +9,7 @@
 //! A question goes into the engine as an ordinary event of its rule and its path; so `concurrency`, coalescing and
 //! all the rest hold for it, and nothing in the engine has to know that somebody waits.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use super::wire::QuestionId;
@@ -45,15 +45,15 @@ pub struct Questions {
 struct Open {
     id: QuestionId,
     rule: Arc<str>,
-    path: PathBuf,
+    path: Arc<Path>,
     default: Verdict,
     run: Option<RunId>,
 }
 
 impl Questions {
     /// Somebody asks; the event goes into the engine after this.
-    pub fn ask(&mut self, id: QuestionId, rule: &Arc<str>, path: &Path, default: Verdict) {
-        self.open.push(Open { id, rule: Arc::clone(rule), path: path.to_owned(), default, run: None });
+    pub fn ask(&mut self, id: QuestionId, rule: &Arc<str>, path: &Arc<Path>, default: Verdict) {
+        self.open.push(Open { id, rule: Arc::clone(rule), path: Arc::clone(path), default, run: None });
     }
 
     /// The guard has given the default by itself, or is gone.
@@ -113,7 +113,7 @@ impl Questions {
     /// No run will come.
     fn drop_of(&mut self, rule: &str, path: Option<&Path>, reason: DropReason) -> Vec<(QuestionId, Verdict)> {
         let is_concerned = |open: &Open| {
-            open.run.is_none() && *open.rule == *rule && path.is_none_or(|path| path == open.path)
+            open.run.is_none() && *open.rule == *rule && path.is_none_or(|path| *path == *open.path)
         };
         let verdict = |open: &Open| match reason {
             // A run of the rule itself asked.
@@ -152,7 +152,7 @@ mod tests {
     fn run(id: u64, purpose: Purpose, paths: &[&str]) -> Run {
         let event = |path: &&str| Event {
             mask: EventMask::OPEN_PERM,
-            path: path.into(),
+            path: Path::new(path).into(),
             old_path: None,
             is_dir: false,
             cause: Cause::default(),
@@ -171,7 +171,7 @@ mod tests {
     fn asked(paths: &[&str]) -> Questions {
         let mut questions = Questions::default();
         for (serial, path) in (1..).zip(paths) {
-            questions.ask(id(serial), &"r".into(), Path::new(path), Verdict::Deny);
+            questions.ask(id(serial), &"r".into(), &Path::new(path).into(), Verdict::Deny);
         }
         questions
     }
@@ -199,7 +199,7 @@ mod tests {
             (Outcome::NotStarted(no_start), Verdict::Allow),
         ] {
             let mut questions = Questions::default();
-            questions.ask(id(1), &"r".into(), Path::new("/srv/a"), Verdict::Allow);
+            questions.ask(id(1), &"r".into(), &Path::new("/srv/a").into(), Verdict::Allow);
             let run = run(7, Purpose::Command, &["/srv/a"]);
             started(&mut questions, &run);
             assert_eq!(
@@ -215,8 +215,8 @@ mod tests {
         let mut questions = asked(&["/srv/a", "/srv/b", "/srv/a"]);
         let first = run(7, Purpose::Command, &["/srv/a"]);
         started(&mut questions, &first);
-        questions.ask(id(4), &"r".into(), Path::new("/srv/a"), Verdict::Deny);
-        questions.ask(id(5), &"other".into(), Path::new("/srv/a"), Verdict::Deny);
+        questions.ask(id(4), &"r".into(), &Path::new("/srv/a").into(), Verdict::Deny);
+        questions.ask(id(5), &"other".into(), &Path::new("/srv/a").into(), Verdict::Deny);
         let done = Outcome::Ended(Exit::Code(0));
         let verdicts = ended(&mut questions, &first, done.clone(), Then::Nothing);
         assert_eq!(verdicts, [(1, Verdict::Allow), (3, Verdict::Allow)]);
@@ -254,7 +254,7 @@ mod tests {
     fn what_gets_no_run_gets_the_default_at_once_and_what_a_run_asks_is_allowed() {
         let dropped = |path: Option<&str>, reason| Report::Dropped {
             rule: "r".into(),
-            path: path.map(PathBuf::from),
+            path: path.map(|path| Path::new(path).into()),
             reason,
             count: 1,
         };

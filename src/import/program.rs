@@ -28,6 +28,11 @@ pub fn shell_text(words: &[&str]) -> Option<usize> {
     shell::text_of(&words)
 }
 
+/// Whether an absolute path names a file, as `/` and what ends in `..` do not.
+pub fn is_name(path: &str) -> bool {
+    Path::new(path).file_name().is_some()
+}
+
 /// The last component of a word.
 pub fn base(word: &str) -> &str {
     word.rsplit('/').next().unwrap_or(word)

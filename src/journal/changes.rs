@@ -247,7 +247,7 @@ mod tests {
         fn event(&self, path: u8, mask: EventMask) -> Event {
             Event {
                 mask,
-                path: format!("/srv/{path}").into(),
+                path: Path::new(&format!("/srv/{path}")).into(),
                 old_path: None,
                 is_dir: false,
                 cause: Cause::default(),

@@ -46,7 +46,7 @@ impl Restored {
                 !rule.is_some_and(|rule| rule.watch.paths.iter().any(|path| event.path.starts_with(path)))
             };
             let foreign: Vec<PathBuf> =
-                left.events.extract_if(.., is_foreign).map(|event| event.path).collect();
+                left.events.extract_if(.., is_foreign).map(|event| event.path.to_path_buf()).collect();
             if !foreign.is_empty() || rule.is_none() {
                 restored.removed.insert(name.clone(), foreign);
             }
@@ -90,7 +90,7 @@ impl RestoredRule {
 fn event(path: &[u8], entry: &Entry) -> Event {
     Event {
         mask: entry.mask,
-        path: OsStr::from_bytes(path).into(),
+        path: Path::new(OsStr::from_bytes(path)).into(),
         old_path: entry.old_path.as_deref().map(|path| OsStr::from_bytes(path).into()),
         is_dir: entry.is_dir,
         cause: Cause::default(),

@@ -1,7 +1,8 @@
 //! Who caused an event: looked up once a process and read, and only where a rule asks or is told.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::event::{Cause, RunId};
 use crate::rule::{CauseFilter, Identity};
@@ -39,7 +40,7 @@ pub struct Causes {
 #[derive(Debug, Default)]
 struct Known {
     run: Option<RunId>,
-    exe: Option<Option<PathBuf>>,
+    exe: Option<Option<Arc<Path>>>,
     uid: Option<Option<u32>>,
 }
 
@@ -66,14 +67,15 @@ impl Causes {
             return Cause::default();
         }
         let known = self.known.entry(pid).or_default();
-        let exe = known.exe.get_or_insert_with(|| program::path(pid)).clone();
+        let exe = known.exe.get_or_insert_with(|| program::path(pid).map(Arc::from)).clone();
         Cause { pid, exe, uid: known.uid.flatten(), run: known.run }
     }
 
     /// Whether a rule wants to hear of what this process does; `cause` learns what had to be looked up.
     pub fn accepts(&mut self, filter: &CauseFilter, cause: &mut Cause) -> bool {
-        let exe = cause.exe.as_ref();
-        let is_by = |programs: &[PathBuf]| exe.is_some_and(|exe| programs.contains(exe));
+        let exe = cause.exe.as_deref();
+        let is_by =
+            |programs: &[PathBuf]| exe.is_some_and(|exe| programs.iter().any(|program| program == exe));
         if !filter.exe.is_empty() && !is_by(&filter.exe) || is_by(&filter.not_exe) {
             return false;
         }
@@ -111,7 +113,7 @@ mod tests {
     fn an_unknown_cause_matches_not_and_never_by() {
         let mut causes = Causes::default();
         let mut accepts = |filter: CauseFilter, cause: Cause| causes.accepts(&filter, &mut cause.clone());
-        let exe = own().exe.expect("this program");
+        let exe = own().exe.expect("this program").to_path_buf();
         let by = |exe: &[PathBuf]| CauseFilter { exe: exe.into(), ..CauseFilter::default() };
         let not_by = |exe: &[PathBuf]| CauseFilter { not_exe: exe.into(), ..CauseFilter::default() };
         assert!(accepts(by(std::slice::from_ref(&exe)), own()));

@@ -37,7 +37,7 @@ impl World {
         now: Now,
         notices: &mut Vec<Notice>,
     ) -> Result<(), Malformed> {
-        let is_own = self.own_pid == Some(raw.pid);
+        let is_own = [self.own_pid, self.past].contains(&Some(raw.pid));
         if is_own && raw.mask & ON_THE_WAY == 0 {
             return Ok(());
         }
@@ -142,6 +142,7 @@ impl World {
         if !is_gone && !roots.is_empty() {
             if let Some(object) = seen.object
                 && is_known
+                && self.past.is_none()
             {
                 let id = NodeId { token, mount, key: object.into() };
                 let whereabouts = Whereabouts::Below(Rc::clone(spot.node), spot.name.to_owned());
@@ -156,7 +157,9 @@ impl World {
                 roots,
             };
             self.inbox.order(|orders| orders.enter(number, entered));
-        } else if let Some(object) = seen.object {
+        } else if let Some(object) = seen.object
+            && self.past.is_none()
+        {
             let id = NodeId { token, mount, key: object.into() };
             if mask & libc::FAN_DELETE != 0 {
                 self.atlas.remove(token, object.as_bytes());

@@ -13,6 +13,7 @@ mod atlas;
 mod causes;
 mod entry;
 mod inbox;
+mod inheritance;
 mod judge;
 mod notice;
 mod periodic;
@@ -37,6 +38,7 @@ pub use notice::Notice;
 pub use world::Now;
 
 use self::inbox::{Inbox, RescanOrder};
+use self::inheritance::Inheritance;
 use self::periodic::Periodic;
 use self::surveyor::Surveyor;
 use self::traffic::{Found, MAIN, Mailbox, Message, Token};
@@ -49,7 +51,7 @@ use crate::sys::fanotify::{BUFFER_LEN, Features, Group};
 use crate::sys::poller::{Interest, Poller};
 
 /// Reads of one group in one call, so that the loop has its turn.
-const READS_MAX: usize = 8;
+const READS_MAX: usize = 2;
 /// The longest event: a read that leaves less room than this may have left events behind.
 const EVENT_LEN_MAX: usize = 2048;
 /// Events that the kernel keeps for a group at most, by default: after so many, all that waited is read.
@@ -95,6 +97,9 @@ pub struct Monitor {
     rescans: u64,
     /// The last rescan that was asked for from outside, by the rule's name.
     asked_rescans: BTreeMap<Arc<str>, u64>,
+    inheritance: Inheritance,
+    /// Every rule of the rule set is armed, or degraded, and that is still to be told.
+    is_settled: bool,
 }
 
 /// Something that a surveyor tells, to be passed on once what the kernel reported before it is read.
@@ -139,6 +144,8 @@ impl Monitor {
             periodic: Periodic::default(),
             rescans: 0,
             asked_rescans: BTreeMap::new(),
+            inheritance: Inheritance::default(),
+            is_settled: false,
         })
     }
 
@@ -194,6 +201,10 @@ impl Monitor {
             }
         }
         self.hear(now, notices);
+        if std::mem::take(&mut self.is_settled) {
+            self.take_inheritance(now, attributor, notices);
+            notices.push(Notice::Settled);
+        }
         if is_drained {
             self.good = Some(now);
         }
@@ -282,7 +293,7 @@ impl Monitor {
             let event = event?;
             self.events_read += 1;
             if event.mask & libc::FAN_Q_OVERFLOW != 0 {
-                self.overflow(now, notices);
+                self.overflow(self.good_since(now), now, notices);
             } else {
                 self.world.judge(token, &event, now, notices)?;
             }
@@ -290,13 +301,16 @@ impl Monitor {
         Ok(())
     }
 
-    /// Events were lost: any rule may have missed some, and any directory may have come, gone or moved unseen.
-    fn overflow(&mut self, now: Now, notices: &mut Vec<Notice>) {
-        // Measured on both clocks: the one that people read may have been set back since.
-        let since = self.good.map_or(now.wall, |good| {
+    /// When everything was read, last; measured on both clocks, since the one that people read may have been set back.
+    fn good_since(&self, now: Now) -> SystemTime {
+        self.good.map_or(now.wall, |good| {
             let by_moment = now.wall.checked_sub(now.moment.since(good.moment));
             by_moment.map_or(good.wall, |by_moment| by_moment.min(good.wall))
-        });
+        })
+    }
+
+    /// Events were lost: any rule may have missed some, and any directory may have come, gone or moved unseen.
+    fn overflow(&mut self, since: SystemTime, now: Now, notices: &mut Vec<Notice>) {
         let rules = Arc::clone(self.world.roster.rules());
         for (_, rule) in rules.iter() {
             let gap = self.gaps.entry(Arc::clone(&rule.name)).or_insert(since);
@@ -321,7 +335,10 @@ impl Monitor {
             match message {
                 Message::Group(token, group) => {
                     match self.poller.add(group.as_fd(), u64::from(token.0), READING) {
-                        Ok(()) => drop(self.groups.insert(token, group)),
+                        Ok(()) => {
+                            notices.extend(self.inheritance.keep(token, &group));
+                            self.groups.insert(token, group);
+                        }
                         Err(error) => log::error!("cannot listen to a group of events: {error}"),
                     }
                 }
@@ -329,6 +346,7 @@ impl Monitor {
                     if let Some(group) = self.groups.remove(&token) {
                         // It goes with its last descriptor; a surveyor may still hold one.
                         self.poller.remove(group.as_fd()).ok();
+                        notices.extend(self.inheritance.let_go(token));
                     }
                     self.world.atlas.forget_group(token);
                 }
@@ -352,7 +370,7 @@ impl Monitor {
                 Message::Unreadable(root, path, count) => {
                     self.world.unreadable(root, &path, count, notices);
                 }
-                Message::Settled(number) if number == self.rule_sets => notices.push(Notice::Settled),
+                Message::Settled(number) if number == self.rule_sets => self.is_settled = true,
                 Message::Settled(_) => {}
             }
         }

@@ -1,9 +1,11 @@
 //! What the monitor tells the loop.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::event::Event;
 use crate::rule::RuleId;
+use crate::sys::fanotify::Group;
 
 /// Something that the loop has to know.
 #[derive(Clone, Debug)]
@@ -42,6 +44,18 @@ pub enum Notice {
     },
     /// Every rule of the last rule set is armed, or degraded.
     Settled,
+    /// A group is to be kept over the end of this process, if there is somebody to keep it.
+    Keep {
+        /// Its name; printable, without a colon.
+        name: String,
+        /// The group.
+        group: Arc<Group>,
+    },
+    /// A group is to be kept no more.
+    LetGo {
+        /// Its name.
+        name: String,
+    },
     /// Events were lost; each of these rules may have missed some. Those that ask for `q-overflow` have it as an
     /// event besides.
     Overflow {

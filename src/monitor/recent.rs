@@ -8,7 +8,7 @@ use crate::event::EventMask;
 use crate::sys::handle::ObjectKey;
 
 /// Entries that are remembered; what comes beyond may be told twice.
-const ENTRIES_MAX: usize = 65_536;
+const ENTRIES_MAX: usize = 16_384;
 
 /// Entries, and what was told of them since the oldest walk under way was asked for.
 #[derive(Debug, Default)]

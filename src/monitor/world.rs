@@ -41,6 +41,8 @@ pub struct World {
     pub(super) inbox: Arc<Inbox>,
     /// Whose events are passed over: our own.
     pub(super) own_pid: Option<i32>,
+    /// While what an earlier life left is judged: its process. The map is newer than those events.
+    pub(super) past: Option<i32>,
 }
 
 /// The time at which something is looked at.
@@ -105,6 +107,7 @@ impl World {
             recent: Recent::default(),
             inbox,
             own_pid,
+            past: None,
         }
     }
 
@@ -214,7 +217,7 @@ impl World {
         let object = happening.object.clone().filter(|_| rule.setting.stdin == Stdin::File);
         let event = Event {
             mask: hit.mask,
-            path: hit.path,
+            path: hit.path.into(),
             old_path: None,
             is_dir: happening.is_dir,
             cause,
@@ -287,7 +290,7 @@ impl World {
         for (id, rule) in rules.iter().filter(|(_, rule)| asks(rule)) {
             let event = Event {
                 mask: EventMask::Q_OVERFLOW,
-                path: rule.watch.paths.first().cloned().unwrap_or_default(),
+                path: rule.watch.paths.first().map_or(Path::new(""), PathBuf::as_path).into(),
                 old_path: None,
                 is_dir: false,
                 cause: Cause::default(),

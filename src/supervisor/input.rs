@@ -38,12 +38,12 @@ impl Inlet {
             }
         };
         let (mut bytes, mut left_out) = (Vec::new(), Vec::new());
-        for event in &run.events {
+        for event in &*run.events {
             let start = bytes.len();
             write(event, &mut bytes);
             if bytes[start..].contains(&separator) {
                 bytes.truncate(start);
-                left_out.push(event.path.clone());
+                left_out.push(event.path.to_path_buf());
             } else {
                 bytes.push(separator);
             }

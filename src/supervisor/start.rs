@@ -141,7 +141,10 @@ fn words(command: &Command, facts: &Facts<'_>, counter: &mut u32) -> Vec<OsStrin
         }
         Command::Shell(text) => {
             let fixed = [SHELL, "-c", text, "facron"].map(OsString::from);
-            fixed.into_iter().chain(facts.events.iter().map(|event| event.path.clone().into())).collect()
+            fixed
+                .into_iter()
+                .chain(facts.events.iter().map(|event| event.path.as_os_str().to_owned()))
+                .collect()
         }
     }
 }

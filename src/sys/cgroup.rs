@@ -1,6 +1,7 @@
 //! Control groups: cgroups(7). Version 2 holds processes together and ends them; version 1 is used for its pids
 //! controller alone, where a machine has that nowhere else.
 
+use std::cell::Cell;
 use std::ffi::{CStr, OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
@@ -39,6 +40,7 @@ pub enum Version {
 #[derive(Debug)]
 pub struct ControlGroup {
     directory: OwnedFd,
+    was_killed: Cell<bool>,
 }
 
 /// Where this process is in a hierarchy.
@@ -79,12 +81,16 @@ fn is_named_for(point: &Path, controller: &str) -> bool {
 }
 
 impl ControlGroup {
+    fn of(directory: OwnedFd) -> ControlGroup {
+        ControlGroup { directory, was_killed: Cell::new(false) }
+    }
+
     /// Opens an existing one by its directory.
     ///
     /// # Errors
     /// Those of open(2).
     pub fn open(directory: &Path) -> Result<ControlGroup, Errno> {
-        open(directory, DIRECTORY, Mode::empty()).map(|directory| ControlGroup { directory })
+        open(directory, DIRECTORY, Mode::empty()).map(ControlGroup::of)
     }
 
     /// Makes one in this one, or opens it where it exists.
@@ -103,7 +109,7 @@ impl ControlGroup {
     /// # Errors
     /// ENOENT.
     pub fn child(&self, name: &OsStr) -> Result<ControlGroup, Errno> {
-        openat(&self.directory, name, DIRECTORY, Mode::empty()).map(|directory| ControlGroup { directory })
+        openat(&self.directory, name, DIRECTORY, Mode::empty()).map(ControlGroup::of)
     }
 
     /// The names of those in this one.
@@ -140,6 +146,7 @@ impl ControlGroup {
     /// # Errors
     /// ENOENT: the kernel is too old.
     pub fn kill(&self) -> Result<(), Errno> {
+        self.was_killed.set(true);
         self.write("cgroup.kill", "1")
     }
 
@@ -151,8 +158,13 @@ impl ControlGroup {
         Ok(has_line(&self.read("cgroup.events", 4096)?, b"populated 1"))
     }
 
-    /// Whether it is as it was when it was made: without processes and groups, and not frozen.
+    /// Whether it is as it was when it was made: without processes and groups, not frozen, and never killed. The
+    /// kernel counts kills, and ends what is cloned straight into a group whose count is not that of the cloner's own
+    /// (tried on Linux 6.18).
     pub fn is_clean(&self) -> bool {
+        if self.was_killed.get() {
+            return false;
+        }
         let events = self.read("cgroup.events", 4096).unwrap_or_default();
         let is_idle = has_line(&events, b"populated 0") && has_line(&events, b"frozen 0");
         // Its own name and its own `.`; each group in it is a link more.

@@ -1,9 +1,10 @@
 //! A fanotify group that reports by handle and name: fanotify(7), fanotify_init(2), fanotify_mark(2).
 //!
 //! What a kernel can do is found out by asking it, never by its version: distributions carry features back.
+#![expect(unsafe_code, reason = "a descriptor that was handed over comes without its type")]
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use nix::errno::Errno;
@@ -66,6 +67,37 @@ impl Group {
             }
         }
         Err(refusal.into())
+    }
+
+    /// Takes over a group that another life of this program made.
+    ///
+    /// # Errors
+    /// It is something else, or a group with other flags than ours: its records would have another shape, or it waits
+    /// for answers.
+    pub fn adopt(fd: OwnedFd) -> io::Result<Group> {
+        let unfit =
+            || io::Error::new(io::ErrorKind::InvalidInput, "it is no group of events as this program makes");
+        let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", fd.as_raw_fd()))?;
+        let flags = info.lines().find_map(|line| line.strip_prefix("fanotify flags:"));
+        let flags = flags.and_then(|line| u32::from_str_radix(line.split(' ').next()?, 16).ok());
+        let features =
+            Features::PREFERENCES.into_iter().find(|features| Some(features.init_flags().bits()) == flags);
+        let features = features.ok_or_else(unfit)?;
+        // SAFETY: the kernel says in fdinfo, proc_pid_fdinfo(5), that it is a fanotify group.
+        let fanotify = unsafe { Fanotify::from_owned_fd(fd) };
+        Ok(Group { fanotify, features })
+    }
+
+    /// Takes all marks away; what waits to be read stays (fanotify_mark(2), FAN_MARK_FLUSH).
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn unmark(&self) -> io::Result<()> {
+        for subjects in [MarkFlags::empty(), MarkFlags::FAN_MARK_FILESYSTEM] {
+            let flags = MarkFlags::FAN_MARK_FLUSH | subjects;
+            self.fanotify.mark(flags, MaskFlags::empty(), self.fanotify.as_fd(), None::<&Path>)?;
+        }
+        Ok(())
     }
 
     /// Puts a mark on an object that nobody else knows, on a file system whose id is its own. From then on the kernel

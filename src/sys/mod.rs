@@ -7,6 +7,7 @@ pub mod decode;
 pub mod directory;
 pub mod fanotify;
 pub mod handle;
+pub mod heap;
 pub mod listing;
 pub mod local;
 pub mod lock;

@@ -128,11 +128,18 @@ impl Daemon {
     }
 
     fn launch_by(mut command: Command, place: &Place, arguments: &[&str]) -> Daemon {
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        Daemon::spawn(command, place, arguments)
+    }
+
+    /// Starts it by a command that comes to stand before its arguments, whose standard input and output are as
+    /// they are.
+    pub fn spawn(mut command: Command, place: &Place, arguments: &[&str]) -> Daemon {
         let log = place.path("log");
         let file = fs::OpenOptions::new().create(true).append(true).open(&log).expect("a log can be made");
         command.arg("run").arg("-c").arg(place.path("facron.toml")).args(arguments);
         command.env("STATE_DIRECTORY", place.path("state")).env("RUNTIME_DIRECTORY", place.path("run"));
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(file);
+        command.stderr(file);
         Daemon { child: command.spawn().expect("facron can be started"), log }
     }
 

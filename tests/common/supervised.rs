@@ -44,7 +44,7 @@ pub fn script(text: &str, keys: &str) -> Rule {
 pub fn event(path: impl Into<PathBuf>) -> Event {
     Event {
         mask: EventMask::ARRIVED,
-        path: path.into(),
+        path: path.into().into(),
         old_path: None,
         is_dir: false,
         cause: Cause::default(),
@@ -107,7 +107,8 @@ impl Supervised {
     pub fn start_for(&mut self, rule: Rule, events: Vec<Event>) -> Result<RunId, StartFailure> {
         self.runs += 1;
         let id = RunId(self.runs);
-        let run = Run { id, rule: Arc::new(rule), purpose: Purpose::Command, attempt: 1, events };
+        let run =
+            Run { id, rule: Arc::new(rule), purpose: Purpose::Command, attempt: 1, events: events.into() };
         self.spawn(&run)
     }
 

@@ -1,7 +1,7 @@
 //! Faults: whatever goes wrong around the real daemon, the history of what ran keeps SPEC 5.
 //!
 //! What takes long is behind the environment: `FACRON_KILLS=1000` kills as often, `FACRON_SWEEP=1` fails every system
-//! call in turn (`2`: a few), `FACRON_FLOOD=1` floods with a million paths.
+//! call in turn, not only one of each kind, `FACRON_FLOOD=1` floods with a million paths instead of a tenth of it.
 #![expect(
     clippy::disallowed_methods,
     reason = "tests start processes, read clocks to give up, and the environment"

@@ -15,7 +15,7 @@ pub fn expanded(arguments: &[String], path: &str) -> Vec<String> {
     let roots = [PathBuf::from("/srv/d")];
     let events = [Event {
         mask: EventMask::OPEN,
-        path: PathBuf::from(path),
+        path: std::path::Path::new(path).into(),
         old_path: None,
         is_dir: false,
         cause: Cause { pid: 7, ..Cause::default() },

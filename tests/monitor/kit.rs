@@ -107,7 +107,10 @@ impl Watched {
 
     /// The paths of events that have this in their mask.
     pub fn paths(&self, mask: EventMask) -> BTreeSet<PathBuf> {
-        self.events().filter(|event| event.mask.contains(mask)).map(|event| event.path.clone()).collect()
+        self.events()
+            .filter(|event| event.mask.contains(mask))
+            .map(|event| event.path.to_path_buf())
+            .collect()
     }
 
     /// Waits until a path has had this.
@@ -117,7 +120,7 @@ impl Watched {
 
     /// How often a path has had this.
     pub fn count(&self, mask: EventMask, path: &Path) -> usize {
-        self.events().filter(|event| event.mask.contains(mask) && event.path == path).count()
+        self.events().filter(|event| event.mask.contains(mask) && *event.path == *path).count()
     }
 
     /// Forgets the events so far.

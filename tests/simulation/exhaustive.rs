@@ -121,7 +121,8 @@ impl Life {
     }
 
     fn touch(&mut self, path: &str) -> Verdict {
-        let event = facron::event::Event { path: PathBuf::from(path), ..event("", EventMask::ARRIVED) };
+        let event =
+            facron::event::Event { path: PathBuf::from(path).into(), ..event("", EventMask::ARRIVED) };
         self.handle(Input::Event { rule: RuleId(0), event })
     }
 

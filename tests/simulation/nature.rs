@@ -1,7 +1,7 @@
 //! What the world does by itself: files that change, people who reload and pause, children that fail, hang and ignore
 //! signals, walks that find something.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -58,7 +58,7 @@ impl World {
         }
         if self.is_unprivileged && self.prng.chance(80) {
             // The few files that a loop goes round.
-            event.path = PathBuf::from("a");
+            event.path = Path::new("a").into();
         }
         event
     }

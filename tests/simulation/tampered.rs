@@ -1,6 +1,7 @@
 //! Mutants that lose, invent or forge something.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use facron::engine::{Action, DropReason, Exit, Input, Outcome, Purpose, Report, Run, StopSignal};
 use facron::event::{EventMask, RunId};
@@ -18,14 +19,18 @@ pub const TAMPERED: &[Mutation] = &[
             if let Input::Event { event, .. } = &mut input
                 && memory.inputs.is_multiple_of(2)
             {
-                event.path.as_mut_os_string().push("\u{1}");
+                let mut path = event.path.as_os_str().to_owned();
+                path.push("\u{1}");
+                event.path = PathBuf::from(path).into();
             }
             vec![input]
         },
         output: |_, mut actions| {
-            for event in actions.iter_mut().filter_map(spawned).flat_map(|run| &mut run.events) {
-                let path = event.path.to_string_lossy().replace('\u{1}', "");
-                event.path = PathBuf::from(path);
+            for run in actions.iter_mut().filter_map(spawned) {
+                for event in Arc::make_mut(&mut run.events) {
+                    let path = event.path.to_string_lossy().replace('\u{1}', "");
+                    event.path = PathBuf::from(path).into();
+                }
             }
             actions
         },
@@ -201,8 +206,9 @@ pub const TAMPERED: &[Mutation] = &[
         name: "a run with the path of another",
         breaks: &[Invariant::Due, Invariant::Paths],
         output: |_, mut actions| {
-            for event in actions.iter_mut().filter_map(spawned).flat_map(|run| &mut run.events) {
-                event.path = PathBuf::from("elsewhere");
+            for event in actions.iter_mut().filter_map(spawned).flat_map(|run| Arc::make_mut(&mut run.events))
+            {
+                event.path = PathBuf::from("elsewhere").into();
             }
             actions
         },
@@ -212,7 +218,8 @@ pub const TAMPERED: &[Mutation] = &[
         name: "only the last event is told",
         breaks: &[Invariant::Paths],
         output: |_, mut actions| {
-            for event in actions.iter_mut().filter_map(spawned).flat_map(|run| &mut run.events) {
+            for event in actions.iter_mut().filter_map(spawned).flat_map(|run| Arc::make_mut(&mut run.events))
+            {
                 event.mask = event.mask.singles().last().unwrap_or(EventMask::EMPTY);
             }
             actions

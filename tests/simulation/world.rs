@@ -224,7 +224,8 @@ impl World {
                     Ok(())
                 }
                 Some(rule) => {
-                    let event = Event { origin: Origin::Rescan, path, ..event("", EventMask::ARRIVED) };
+                    let event =
+                        Event { origin: Origin::Rescan, path: path.into(), ..event("", EventMask::ARRIVED) };
                     self.handle(Input::Event { rule, event })
                 }
                 None => Ok(()),
@@ -379,7 +380,7 @@ impl World {
 pub fn event(path: &str, mask: EventMask) -> Event {
     Event {
         mask,
-        path: PathBuf::from(path),
+        path: PathBuf::from(path).into(),
         old_path: None,
         is_dir: false,
         cause: Cause::default(),

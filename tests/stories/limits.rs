@@ -14,7 +14,8 @@ use crate::script::event;
 /// Hands in a change on each of these paths, and says what came of it.
 fn touch(engine: &mut Engine, rule: u32, paths: std::ops::Range<usize>) -> Vec<Action> {
     let at = Moment::default();
-    let of_path = |path| Event { path: PathBuf::from(format!("/{path}")), ..event("", EventMask::ARRIVED) };
+    let of_path =
+        |path| Event { path: PathBuf::from(format!("/{path}")).into(), ..event("", EventMask::ARRIVED) };
     let inputs = paths.map(|path| Input::Event { rule: RuleId(rule), event: of_path(path) });
     inputs.flat_map(|input| engine.handle(at, input)).collect()
 }
@@ -84,7 +85,8 @@ fn a_walk_that_waits_for_room_never_makes_its_rule_owe_another() {
         now = now + Duration::from_millis(1);
         if walks > 0 && engine.has_room(RuleId(0)) {
             let Some(path) = findings.next() else { break };
-            let found = Event { path: PathBuf::from(format!("/f{path}")), ..event("", EventMask::ARRIVED) };
+            let found =
+                Event { path: PathBuf::from(format!("/f{path}")).into(), ..event("", EventMask::ARRIVED) };
             let found = Event { origin: Origin::Rescan, ..found };
             actions = engine.handle(now, Input::Event { rule: RuleId(0), event: found });
         } else {

@@ -233,7 +233,7 @@ fn told_event(event: &Event) -> String {
 pub fn event(path: &str, mask: EventMask) -> Event {
     Event {
         mask,
-        path: PathBuf::from(path),
+        path: PathBuf::from(path).into(),
         old_path: None,
         is_dir: false,
         cause: Cause::default(),

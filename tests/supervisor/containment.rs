@@ -277,6 +277,21 @@ fn nothing_is_left_of_control_groups_when_a_supervisor_has_gone() {
 }
 
 #[test]
+fn a_control_group_that_was_killed_serves_no_other_run() {
+    const TEST: &str = "a_control_group_that_was_killed_serves_no_other_run";
+    if !common::require_root(TEST) || !strong_levels(TEST).contains(&"cgroup") {
+        return;
+    }
+    let mut supervised = contained();
+    for _ in 0..3 {
+        let run = supervised.start(rule(&["/bin/sleep", "1000"], "contain = 'cgroup'")).expect("started");
+        supervised.signal(run, StopSignal::Kill);
+        assert_eq!(supervised.end_of(run).exit, Exit::Signal(libc::SIGKILL));
+        assert_eq!(supervised.run(rule(&["/bin/true"], "contain = 'cgroup'")).exit, Exit::Code(0));
+    }
+}
+
+#[test]
 fn who_cannot_be_ended_keeps_its_slot_and_is_said_once() {
     const TEST: &str = "who_cannot_be_ended_keeps_its_slot_and_is_said_once";
     if !common::require_root(TEST) {

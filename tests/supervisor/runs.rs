@@ -197,7 +197,7 @@ fn on_failure_is_told_what_happened() {
         rule: Arc::new(rule),
         purpose: Purpose::OnFailure(Outcome::Ended(Exit::Signal(libc::SIGSEGV))),
         attempt: 3,
-        events: vec![event("/srv/file")],
+        events: [event("/srv/file")].into(),
     };
     let mut supervised = Supervised::new();
     supervised.spawn(&run).expect("started");

@@ -96,7 +96,7 @@ fn find_program(
         findings.push(&codes::PROGRAM_IS_NAME, range, message, Some(help));
         return None;
     }
-    if text.starts_with('/') {
+    if text.starts_with('/') && program::is_name(text) {
         return Some(text.to_owned());
     }
     let found = match text.contains('/') {
@@ -113,7 +113,10 @@ fn find_program(
         }
         None => {
             let place = if text.contains('/') { "/" } else { program::DAEMON_PATH };
-            let message = format!("the program `{said}` is not absolute, and not found in {place}");
+            let message = match text.starts_with('/') {
+                true => format!("`{said}` is no program"),
+                false => format!("the program `{said}` is not absolute, and not found in {place}"),
+            };
             let help = "write its absolute path".to_owned();
             findings.push(&codes::PROGRAM_NOT_FOUND, range, message, Some(help));
         }

@@ -187,18 +187,24 @@ fn program(
     };
     let found = match name {
         "" => None,
-        absolute if absolute.starts_with('/') => return Some(absolute.to_owned()),
+        absolute if absolute.starts_with('/') && program::is_name(absolute) => {
+            return Some(absolute.to_owned());
+        }
         // incron works in `/`.
         relative if relative.contains('/') => Some(format!("/{}", relative.trim_start_matches("./"))),
         bare => program::find(bare, path, context.surroundings),
     };
+    let found = found.filter(|found| program::is_name(found));
     match &found {
         Some(found) => {
             let message = format!("the program `{said}` becomes `{}`", shown(found.as_bytes()));
             findings.push(&codes::PROGRAM_ALONG_PATH, range, message, None);
         }
         None => {
-            let message = format!("the program `{said}` is not absolute, and not found in {path}");
+            let message = match name.contains('/') {
+                true => format!("`{said}` is no program"),
+                false => format!("the program `{said}` is not absolute, and not found in {path}"),
+            };
             let help = "write its absolute path".to_owned();
             findings.push(&codes::PROGRAM_MISSING, range, message, Some(help));
         }

@@ -43,7 +43,7 @@ impl Oracle {
         let limited = book.limited_until(now);
         hold(limited.is_none(), Invariant::StartLimit, || format!("run {id} starts too soon after others"))?;
         hold(book.is_within_limit(now), Invariant::StartLimit, || format!("run {id} is one too many"))?;
-        let paths: Vec<PathBuf> = run.events.iter().map(|event| event.path.clone()).collect();
+        let paths: Vec<PathBuf> = run.events.iter().map(|event| event.path.to_path_buf()).collect();
         for path in &paths {
             hold(!book.runs_path(path), Invariant::Path, || {
                 format!("run {id} is a second one for {path:?}")
@@ -51,7 +51,7 @@ impl Oracle {
         }
         book.judge_start(run, &paths, now)?;
         let (heaps, refusals) = book.start(&paths, run.attempt);
-        for (heap, event) in heaps.iter().zip(&run.events) {
+        for (heap, event) in heaps.iter().zip(&*run.events) {
             hold(heap.mask == event.mask, Invariant::Paths, || {
                 format!("run {id} is told {} of {:?}, which is {}", event.mask, event.path, heap.mask)
             })?;
@@ -114,7 +114,7 @@ impl Oracle {
         let told = |what: &str| format!("on-failure run {id} {what}");
         hold(!self.on_failures.is_empty(), Invariant::Told, || told("follows no failure"))?;
         let failure = self.on_failures.remove(0);
-        let paths: Vec<PathBuf> = run.events.iter().map(|event| event.path.clone()).collect();
+        let paths: Vec<PathBuf> = run.events.iter().map(|event| event.path.to_path_buf()).collect();
         hold(failure.name == name && failure.outcome == *outcome, Invariant::Told, || {
             told("is of another failure")
         })?;

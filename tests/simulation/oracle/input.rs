@@ -77,7 +77,7 @@ impl Oracle {
         if book.rule.watch.ignore_self && lineage.contains(&name) {
             self.sometimes.saw("an event that a run caused itself");
             book.drop(DropReason::Itself, 1);
-            return self.drops.push((name, Some(event.path.clone()), DropReason::Itself, 1));
+            return self.drops.push((name, Some(event.path.to_path_buf()), DropReason::Itself, 1));
         }
         match book.gather(event, now, order) {
             Gathered::Match(mask) => self.matched(name, event, mask, lineage, order),
@@ -98,12 +98,12 @@ impl Oracle {
         let book = self.books.get_mut(&name).expect("a rule has a book");
         book.matched += 1;
         if book.rule.gather.edge == Edge::Leading && event.origin != Origin::Trigger {
-            let by_path = (!book.is_batch()).then(|| event.path.clone());
+            let by_path = (!book.is_batch()).then(|| event.path.to_path_buf());
             let swallows = book.windows.iter().any(|(path, until)| *path == by_path && now < *until);
             if swallows {
                 self.sometimes.saw("an event swallowed by the leading edge");
                 book.drop(DropReason::Leading, 1);
-                return self.drops.push((name, Some(event.path.clone()), DropReason::Leading, 1));
+                return self.drops.push((name, Some(event.path.to_path_buf()), DropReason::Leading, 1));
             }
         }
         if !book.has_room_for(&event.path) {
@@ -135,7 +135,7 @@ impl Oracle {
             }
         };
         if book.rule.gather.edge == Edge::Leading {
-            let by_path = (!book.is_batch()).then(|| event.path.clone());
+            let by_path = (!book.is_batch()).then(|| event.path.to_path_buf());
             if by_path.is_some() {
                 book.windows.retain(|(path, until)| now < *until && *path != by_path);
                 while book.windows.len() >= book.rule.schedule.queue_limit {
@@ -148,7 +148,7 @@ impl Oracle {
             }
             book.windows.push((by_path, now + book.rule.gather.debounce));
         }
-        let path = event.path.clone();
+        let path = event.path.to_path_buf();
         let (is_accepted, is_due, is_undecided) = (false, false, false);
         let (first, last, count) = (now, now, 1);
         book.put(Heap {
@@ -173,7 +173,7 @@ impl Oracle {
         self.books.get_mut(&name).expect("a rule has a book").matched += 1;
         self.take_in(&name, event, event.mask, BTreeSet::new(), order);
         let book = self.books.get_mut(&name).expect("a rule has a book");
-        if let Some(heap) = book.open.iter_mut().find(|heap| heap.path == event.path) {
+        if let Some(heap) = book.open.iter_mut().find(|heap| *heap.path == *event.path) {
             heap.is_accepted = true;
         }
     }
@@ -194,7 +194,7 @@ impl Oracle {
         self.sometimes.saw("a rule told of its own overflow");
         book.matched += 1;
         let path = book.rule.watch.paths[0].clone();
-        let told = Event { path, ..crate::world::event("", EventMask::Q_OVERFLOW) };
+        let told = Event { path: path.into(), ..crate::world::event("", EventMask::Q_OVERFLOW) };
         let order = self.order();
         self.take_in(name, &told, EventMask::Q_OVERFLOW, BTreeSet::new(), order);
     }
@@ -233,21 +233,21 @@ impl Book {
             .collect();
         self.parts.retain(|part| alive.contains(&part.path));
         self.used.retain(|(_, path, _)| alive.contains(path));
-        if !alive.contains(&event.path) && alive.len() >= self.rule.schedule.queue_limit {
+        if !alive.contains(&*event.path) && alive.len() >= self.rule.schedule.queue_limit {
             return if alone.is_empty() { Gathered::NoRoom } else { Gathered::Match(event.mask) };
         }
-        self.parts.push(Part { path: event.path.clone(), mask: event.mask, at: now, order });
+        self.parts.push(Part { path: event.path.to_path_buf(), mask: event.mask, at: now, order });
         let mut whole = alone;
         for (group, wanted) in on.all_of.iter().enumerate() {
-            let used = self.used.iter().filter(|(known, path, _)| *known == group && *path == event.path);
+            let used = self.used.iter().filter(|(known, path, _)| *known == group && **path == *event.path);
             let used = used.map(|(.., order)| *order).max().unwrap_or(0);
             let fresh = self
                 .parts
                 .iter()
-                .filter(|part| part.path == event.path && part.order > used && now.since(part.at) <= span);
+                .filter(|part| *part.path == *event.path && part.order > used && now.since(part.at) <= span);
             let fresh = fresh.fold(EventMask::EMPTY, |mask, part| mask | part.mask);
             if fresh.contains(*wanted) {
-                self.used.push((group, event.path.clone(), order));
+                self.used.push((group, event.path.to_path_buf(), order));
                 whole |= *wanted;
             }
         }
@@ -270,11 +270,11 @@ fn streak(book: &Book, runs: &std::collections::BTreeMap<RunId, Track>, event: &
     let running = if book.is_batch() {
         (!book.running.is_empty()).then_some(book.batch_streak)
     } else {
-        let run = book.running.iter().find(|(_, paths)| paths.contains(&event.path));
-        run.and_then(|(run, _)| runs[run].heaps.iter().find(|heap| heap.path == event.path))
+        let run = book.running.iter().find(|(_, paths)| paths.iter().any(|path| **path == *event.path));
+        run.and_then(|(run, _)| runs[run].heaps.iter().find(|heap| *heap.path == *event.path))
             .map(|heap| heap.streak)
     };
-    let by_path = (!book.is_batch()).then(|| event.path.clone());
+    let by_path = (!book.is_batch()).then(|| event.path.to_path_buf());
     let ended = book
         .ended
         .iter()
