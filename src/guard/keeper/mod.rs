@@ -54,7 +54,7 @@ const DEAD_AFTER: Duration = Duration::from_secs(4);
 const BEAT: Duration = Duration::from_secs(2);
 
 /// How long those who were let through wait to be told of, together: each packet wakes the daemon.
-const TOLD_TOGETHER: Duration = Duration::from_millis(1);
+const TOLD_TOGETHER: Duration = Duration::from_millis(5);
 
 /// Descriptors for everything but the groups and the files of those who wait: standard streams, epoll, an object
 /// that is to be marked, a file in /proc, and some more.
