@@ -12,6 +12,7 @@ pub mod rule;
 pub mod diagnostic;
 pub mod codes;
 pub mod escape;
+pub mod guardable;
 pub mod event_json;
 
 // Texts: words in, words out.
@@ -34,6 +35,7 @@ pub mod journal;
 pub mod control;
 pub mod supervisor;
 pub mod monitor;
+pub mod guard;
 pub mod desktop;
 
 // Joins all of the above.

@@ -177,3 +177,31 @@ fn what_is_asked_wrongly_is_said() {
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8(output.stderr).expect("UTF-8").contains("error[F003]"));
 }
+
+#[test]
+fn what_an_opener_gets_is_told() {
+    let rule = |name: &str, keys: &str| {
+        format!(
+            "[[rule]]\nname = \"{name}\"\npath = \"/srv/in\"\non = \"open-perm\"\ninclude = [\"*.exe\"]\n\
+             command = [\"/bin/true\"]\n{keys}\n"
+        )
+    };
+    let decides = rule("decides", "verdict = \"command\"\ntimeout = \"5s\"\nverdict-default = \"deny\"");
+    let rules = Rules::new(&(decides + &rule("told", "")));
+    rules.check(
+        "/srv/in/a.exe",
+        &["--on", "open-perm"],
+        &[
+            "decides: fires: `on` asks for open-perm; the opener waits for the command's exit status, and gets deny after 5s",
+            "told: fires: `on` asks for open-perm; the opener is let through at once",
+        ],
+        0,
+    );
+    let left_out = "does not fire: `include` has `*.exe`, and none of it matches a.txt";
+    rules.check(
+        "/srv/in/a.txt",
+        &["--on", "open-perm"],
+        &[&format!("decides: {left_out}"), &format!("told: {left_out}")],
+        1,
+    );
+}

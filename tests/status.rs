@@ -16,8 +16,8 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, SystemTime};
 
 use facron::control::{
-    DaemonStatus, Decision, Done, LastRun, Place, Response, RuleState, RuleStatus, RunCounts, Server, Status,
-    Verb, stamp,
+    DaemonStatus, Decision, Done, GuardCounts, LastRun, Place, Response, RuleState, RuleStatus, RunCounts,
+    Server, Status, Verb, stamp,
 };
 use facron::event::{Cause, Event, EventMask, Origin, RunId};
 use facron::sys::{clock, wait};
@@ -105,6 +105,7 @@ fn status(has_decisions: bool) -> Response {
         runs: RunCounts { ok: 1, failed: 1 },
         dropped: [("skip".to_owned(), 4)].into(),
         last: Some(last),
+        guard: Some(GuardCounts { openings: 9, asked: 2, allowed: 6, denied: 3, ..GuardCounts::default() }),
         decisions: has_decisions.then(|| vec![decision().to_status()]),
     };
     let bare = RuleStatus { last: None, description: None, reason: None, ..rule.clone() };

@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use super::{check, completions, control, events, explain, import, run, schema, status};
+use super::{check, completions, control, events, explain, guard, import, run, schema, status};
 
 /// A filesystem cron: when these files change, run this command, reliably.
 #[derive(Debug, Parser)]
@@ -46,6 +46,9 @@ pub enum Command {
     Schema(schema::Args),
     /// Print shell completions
     Completions(completions::Args),
+    /// Answer permission events: started by the daemon alone
+    #[command(name = "__guard", hide = true)]
+    Guard(guard::Args),
     /// Hold a place among the processes; started by the daemon
     #[command(name = crate::supervisor::HOLDER_SUBCOMMAND, hide = true)]
     Hold,

@@ -7,6 +7,7 @@ pub mod control;
 pub mod directories;
 pub mod events;
 pub mod explain;
+pub mod guard;
 pub mod import;
 #[cfg(feature = "desktop")]
 pub mod notify;
@@ -56,6 +57,7 @@ pub fn run(cli: &Cli) -> ExitStatus {
         Command::Control(command) => control::run(command, &cli.global),
         Command::Schema(args) => schema::run(args, &cli.global),
         Command::Completions(args) => completions::run(args, &cli.global),
+        Command::Guard(args) => guard::run(args, &cli.global),
         Command::Hold => process::wait_for_ever(),
         Command::RuleNames(args) => rule_names::run(args, &cli.global),
         #[cfg(feature = "desktop")]

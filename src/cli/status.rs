@@ -116,7 +116,9 @@ fn json(value: &impl serde::Serialize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::{DaemonStatus, Done, LastRun, ReloadError, RuleState, RuleStatus, RunCounts};
+    use crate::control::{
+        DaemonStatus, Done, GuardCounts, LastRun, ReloadError, RuleState, RuleStatus, RunCounts,
+    };
     use std::collections::BTreeMap;
     use std::path::Path;
 
@@ -147,6 +149,7 @@ mod tests {
             runs: RunCounts { ok: 16, failed: 1 },
             dropped: dropped(3, 0),
             last: Some(last),
+            guard: None,
             decisions: None,
         };
         let backup = RuleStatus {
@@ -164,6 +167,14 @@ mod tests {
             runs: RunCounts::default(),
             dropped: dropped(0, 0),
             last: None,
+            guard: Some(GuardCounts {
+                openings: 9,
+                asked: 2,
+                allowed: 6,
+                denied: 3,
+                by_default: 1,
+                ..GuardCounts::default()
+            }),
             decisions: None,
         };
         let daemon = DaemonStatus {

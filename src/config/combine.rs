@@ -1,8 +1,6 @@
 //! A draft becomes a rule: what is missing, and what cannot be together.
 
 use std::ops::Range;
-use std::path::Path;
-use std::time::Duration;
 
 use super::keys::KeyId;
 use super::lower::Draft;
@@ -10,11 +8,10 @@ use super::value::Values;
 use super::written::Place;
 use crate::codes::{Code, GUARD_REFUSED, IMPOSSIBLE, MISSING_KEY, TOO_MUCH};
 use crate::diagnostic::Diagnostic;
+use crate::escape;
+use crate::guardable::{self, Facts, Refusal};
 use crate::rule::{Command, Contain, Leftover, Resource, Rule, Setting, Source, Stdin};
 use crate::template::Template;
-
-/// The longest that anybody waits for a verdict.
-pub const VERDICT_TIMEOUT_MAX: Duration = Duration::from_secs(60);
 
 /// What the kernel takes as arguments and environment together, at the least that is common (a quarter of the
 /// stack's limit, which is 8 MiB unless somebody lowers it), with room to spare.
@@ -28,10 +25,6 @@ const BATCH_BYTES_MIN: usize = 16 << 10;
 
 /// Bytes that an argument takes beside its text: NUL and a pointer.
 const ARGUMENT_OVERHEAD: usize = 9;
-
-/// Directories that the whole system needs to go on.
-const NEVER_GUARDED: &[&str] =
-    &["/", "/bin", "/boot", "/dev", "/etc", "/proc", "/run", "/sbin", "/sys", "/usr", "/var"];
 
 /// A draft with its places, while it is judged.
 pub(super) struct Judge<'d, 't, 'f> {
@@ -195,33 +188,32 @@ impl Judge<'_, '_, '_> {
                 |finding| finding.with_help("leave it out where `verdict = \"command\"`"),
             );
         }
-        match self.draft.ending.timeout {
-            _ if !is_command || self.has_error(KeyId::Timeout) => {}
-            None => self.report(
-                GUARD_REFUSED,
-                KeyId::Verdict,
-                "`verdict = \"command\"` needs a `timeout`",
-                |finding| finding.with_help("how long may an opener wait? for example `timeout = \"5s\"`"),
-            ),
-            Some(timeout) if timeout > VERDICT_TIMEOUT_MAX => {
-                self.report(
-                    GUARD_REFUSED,
-                    KeyId::Timeout,
-                    "no opener waits longer than a minute",
-                    |finding| {
-                        finding.with_help("`timeout` is at most `\"1m\"` where `verdict = \"command\"`")
-                    },
-                );
-            }
-            Some(_) => {}
+        let (watch, timeout) = (&self.draft.watch, self.draft.ending.timeout);
+        for refusal in guardable::rule_refusals(watch, self.draft.verdict, timeout) {
+            let key = match refusal {
+                Refusal::NoTimeout if self.has_error(KeyId::Timeout) => continue,
+                Refusal::NoTimeout => KeyId::Verdict,
+                Refusal::LongTimeout => KeyId::Timeout,
+                Refusal::Tree => KeyId::Scope,
+                Refusal::WholeFileSystem => KeyId::Mark,
+                Refusal::InnerArray => KeyId::On,
+                Refusal::SystemDirectory(_)
+                | Refusal::Libraries(_)
+                | Refusal::RuleFile(_)
+                | Refusal::Program(_)
+                | Refusal::OwnDirectory(_)
+                | Refusal::ForeignFileSystem(_)
+                | Refusal::KernelFileSystem(_) => KeyId::Path,
+            };
+            self.report(GUARD_REFUSED, key, refusal.to_string(), |finding| with_way_out(finding, &refusal));
         }
         for (index, path) in self.draft.watch.paths.clone().iter().enumerate() {
-            if is_never_guarded(path) {
+            if let Some(refusal) = guardable::path_refusal(path, &Facts::default()) {
                 let span =
                     self.own(KeyId::Path).map_or_else(|| self.header.clone(), |place| place.item(index));
-                let message = format!("{} cannot be guarded: the whole system waits there", path.display());
+                let message = format!("{} cannot be guarded: {refusal}", escape::path(path));
                 let finding = self.values.at(GUARD_REFUSED, span, message);
-                self.values.report(finding.with_help("guard the directory whose files are meant"));
+                self.values.report(with_way_out(finding, &refusal));
             }
         }
     }
@@ -254,14 +246,11 @@ impl Judge<'_, '_, '_> {
     }
 }
 
-/// Whether a path is one that the whole system needs, or a place that libraries are loaded from.
-pub fn is_never_guarded(path: &Path) -> bool {
-    let is_listed = NEVER_GUARDED.iter().any(|never| path == Path::new(never));
-    let is_library = |path: &Path| {
-        path.parent() == Some(Path::new("/"))
-            && path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"lib"))
-    };
-    is_listed || is_library(path)
+fn with_way_out(finding: Diagnostic, refusal: &Refusal) -> Diagnostic {
+    match refusal.help() {
+        Some(help) => finding.with_help(help),
+        None => finding,
+    }
 }
 
 /// A quarter of the stack is for arguments and environment (execve(2)); never less than 128 KiB.

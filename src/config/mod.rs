@@ -24,7 +24,6 @@ mod value;
 pub mod words;
 mod written;
 
-pub use combine::{VERDICT_TIMEOUT_MAX, is_never_guarded};
 pub use events::nearest_event;
 pub use findings::sort;
 pub use schema::schema;

@@ -17,5 +17,6 @@ pub use place::{Place, PlaceError};
 pub use protocol::{LINE_BYTES_MAX, PROTOCOL_VERSION, Response, Verb, WirePath};
 pub use server::{CLIENTS_MAX, ClientId, FOLLOWERS_MAX, Request, Server};
 pub use status::{
-    DaemonStatus, DecisionStatus, Done, LastRun, ReloadError, RuleState, RuleStatus, RunCounts, Status, stamp,
+    DaemonStatus, DecisionStatus, Done, GuardCounts, LastRun, ReloadError, RuleState, RuleStatus, RunCounts,
+    Status, stamp,
 };

@@ -84,6 +84,9 @@ pub struct RuleStatus {
     pub runs: RunCounts,
     /// Events that no run answers, by reason: the words of `DropReason`.
     pub dropped: BTreeMap<String, u64>,
+    /// What became of those who opened what the rule guards; only where it asks for permission events.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guard: Option<GuardCounts>,
     /// The last run that ended.
     pub last: Option<LastRun>,
     /// The last decisions, oldest first; only where one rule was asked for.
@@ -107,6 +110,27 @@ pub enum RuleState {
     OverLimit,
     /// `enabled = false`.
     Disabled,
+}
+
+/// What became of those who opened what a rule guards.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GuardCounts {
+    /// All who came.
+    pub openings: u64,
+    /// Questions put to the command.
+    pub asked: u64,
+    /// Let through.
+    pub allowed: u64,
+    /// Turned away.
+    pub denied: u64,
+    /// Of both: by `verdict-default`.
+    pub by_default: u64,
+    /// Of both: by a verdict that was kept (`verdict-cache`).
+    pub cached: u64,
+    /// Of those let through: runs, what they started, facron itself.
+    pub exempt: u64,
+    /// Verdicts that came after the default had been given.
+    pub late: u64,
 }
 
 /// Runs that ended.

@@ -37,6 +37,7 @@ impl Daemon {
 
     fn report(&mut self, now: Moment, report: &Report) {
         report::log(report);
+        self.guard.follow(report);
         match report {
             Report::Ended { run, outcome, took, is_failure, then } => {
                 self.run_ended(now, run, outcome, *took, *is_failure, *then);

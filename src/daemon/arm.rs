@@ -2,19 +2,20 @@
 
 use std::sync::Arc;
 
-use crate::event::EventMask;
+use crate::guardable;
+use crate::moment::Moment;
 use crate::rule::{Rule, RuleSet, Watch};
 
 use super::Daemon;
 
 impl Daemon {
     /// Gives the monitor the rules in force; it says when they are armed.
-    pub(super) fn arm(&mut self) {
+    pub(super) fn arm(&mut self, now: Moment) {
+        self.is_monitor_settled = false;
         let mut armed = RuleSet { daemon: self.rules.daemon.clone(), rules: Vec::new() };
         for rule in &self.rules.rules {
             let book = self.board.book(&rule.name);
-            let can = self.supervisor.can_contain(&rule.setting);
-            match can.and_then(|level| answerable(rule).map(|()| level)) {
+            match self.supervisor.can_contain(&rule.setting) {
                 Ok(level) => {
                     if let Some(book) = book {
                         (book.contained_by, book.refusal) = (Some(level.as_str().to_owned()), None);
@@ -30,18 +31,17 @@ impl Daemon {
                 }
             }
         }
+        self.arm_guard(now, &armed.rules);
+        armed.rules.iter_mut().for_each(leave_to_guard);
         self.monitor.set_rules(&Arc::new(armed));
     }
 }
 
-/// Whether what the rule asks for can be answered by this version.
-fn answerable(rule: &Rule) -> Result<(), String> {
-    if rule.watch.on.wanted().intersects(EventMask::ALL_PERMISSION) {
-        return Err(
-            "permission events are not supported by this version: nobody would answer the openers".to_owned()
-        );
+/// A rule that asks for permission events asks for nothing else, and is none of the monitor's.
+fn leave_to_guard(rule: &mut Arc<Rule>) {
+    if guardable::wants_permission(&rule.watch) {
+        *rule = Arc::new(unwatched(rule));
     }
-    Ok(())
 }
 
 /// The same rule with nothing to watch, so that the others keep their ids.

@@ -26,6 +26,8 @@ pub struct Book {
     pub contained_by: Option<String>,
     /// Why it is not watched, or not fully.
     pub reason: Option<String>,
+    /// Why not all of it is guarded, where it asks for permission events.
+    pub trouble: Option<String>,
     /// Why it is not armed at all: what it demands cannot be had here.
     pub refusal: Option<String>,
     /// Whether more waits than `queue-limit` allows, or starts exceed `start-limit`.

@@ -27,6 +27,7 @@ impl Daemon {
             let now = clock::monotonic();
             self.take_signals(now);
             self.take_from_supervisor(now);
+            self.take_from_guard(now);
             if let Err(error) = self.take_from_monitor(now) {
                 log::error!(reason = error.to_string(); "the kernel does not tell of events any more");
                 return Err(error);
@@ -55,6 +56,7 @@ impl Daemon {
         let parts = [
             self.engine.next_deadline(),
             self.monitor.next_deadline(),
+            self.guard.next_deadline(),
             self.supervisor.next_deadline(),
             self.desktop.next_deadline(),
             self.manager.next_deadline(),
@@ -73,6 +75,7 @@ impl Daemon {
                     log::info!(running = self.engine.running(); "stopping");
                     self.is_stopping = true;
                     self.manager.stopping();
+                    self.retire_guard(now);
                     self.input(now, Input::Stop);
                 }
                 Notice::Reload => self.reload(now, None),

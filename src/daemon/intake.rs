@@ -116,7 +116,10 @@ impl Daemon {
                     book.reason = Some(reason);
                 }
             }
-            Notice::Settled => self.settled(now),
+            Notice::Settled => {
+                self.is_monitor_settled = true;
+                self.settle(now);
+            }
             Notice::Keep { name, group } => self.manager.store(&name, group.as_fd()),
             Notice::LetGo { name } => self.manager.forget(&name),
         }
@@ -153,8 +156,11 @@ impl Daemon {
         }
     }
 
-    /// Everything that can be armed is armed.
-    fn settled(&mut self, now: Moment) {
+    /// Perhaps everything that can be armed is armed.
+    pub(super) fn settle(&mut self, now: Moment) {
+        if !self.is_monitor_settled || !self.guard.is_settled() {
+            return;
+        }
         match self.settling.take() {
             None => {}
             Some(Settling::Start) => {
@@ -177,7 +183,7 @@ impl Daemon {
 }
 
 /// The supervisor as the monitor asks it: which run a process belongs to.
-struct Kin<'s>(&'s mut Supervisor);
+pub(super) struct Kin<'s>(pub &'s mut Supervisor);
 
 impl Attributor for Kin<'_> {
     /// The supervisor hears of new processes whenever it is asked.

@@ -7,6 +7,7 @@ mod actions;
 mod arm;
 mod board;
 mod event_loop;
+mod guard;
 mod intake;
 mod kernel;
 pub mod load;
@@ -25,6 +26,7 @@ use crate::control::{ClientId, ReloadError, Server};
 use crate::desktop::Desktop;
 use crate::engine::{Engine, Input};
 use crate::event::RunId;
+use crate::guard::Guard;
 use crate::journal::Journal;
 use crate::logger::LogHandle;
 use crate::monitor::Monitor;
@@ -67,6 +69,7 @@ pub struct Daemon {
     engine: Engine,
     monitor: Monitor,
     supervisor: Supervisor,
+    guard: Guard,
     server: Option<Server>,
     desktop: Desktop,
     /// None: there is no place for it.
@@ -85,6 +88,8 @@ pub struct Daemon {
     /// Rules whose rescan finds what changed while no daemon ran.
     catch_ups: BTreeSet<Arc<str>>,
     settling: Option<Settling>,
+    /// Whether the monitor has told of every rule of the set.
+    is_monitor_settled: bool,
     is_stopping: bool,
 }
 

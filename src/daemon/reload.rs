@@ -25,7 +25,7 @@ impl Daemon {
                 self.rules = std::sync::Arc::clone(&rules);
                 self.board.set_rules(&rules);
                 self.input(now, Input::Reload(std::sync::Arc::clone(&rules)));
-                self.arm();
+                self.arm(now);
                 let messages = messages(&loaded);
                 let mut clients = match self.settling.take() {
                     Some(Settling::Reload(clients)) => clients,

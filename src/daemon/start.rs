@@ -25,7 +25,7 @@ use crate::sys::signals::Signals;
 
 use super::board::Board;
 use super::load::Loaded;
-use super::{About, Daemon, Settings, Settling, reload};
+use super::{About, Daemon, Settings, Settling, guard, reload};
 
 /// Everything that the loop waits for is read; which part it was, each part finds out itself.
 const READING: Interest = Interest { is_reading: true, is_writing: false };
@@ -101,6 +101,7 @@ impl Daemon {
             engine: Engine::new(Arc::clone(rules)),
             monitor,
             supervisor,
+            guard: guard::new().map_err(failed("prepare for permission events"))?,
             server,
             desktop,
             journal,
@@ -121,6 +122,7 @@ impl Daemon {
             error_tails: BTreeMap::new(),
             catch_ups: BTreeSet::new(),
             settling: Some(Settling::Start),
+            is_monitor_settled: false,
             is_stopping: false,
             settings,
         };
@@ -128,7 +130,7 @@ impl Daemon {
         daemon.settings.log.set_level(reload::level(&daemon.settings, rules));
         daemon.greet(loaded);
         daemon.board.set_rules(rules);
-        daemon.arm();
+        daemon.arm(now);
         if let Some(restored) = restored {
             daemon.restore(now, restored);
         }
@@ -174,8 +176,13 @@ impl Daemon {
 
     fn watch_parts(&self) -> io::Result<()> {
         let server = self.server.as_ref().map(AsFd::as_fd);
-        let parts =
-            [self.monitor.as_fd(), self.supervisor.as_fd(), self.desktop.as_fd(), self.signals.as_fd()];
+        let parts = [
+            self.monitor.as_fd(),
+            self.supervisor.as_fd(),
+            self.guard.as_fd(),
+            self.desktop.as_fd(),
+            self.signals.as_fd(),
+        ];
         for (token, part) in (0..).zip(parts.into_iter().chain(server)) {
             self.poller.add(part, token, READING)?;
         }

@@ -72,7 +72,7 @@ impl Daemon {
         let book = self.board.read(&rule.name).expect("every rule of the set has a book");
         let count = |reason: DropReason| (reason.as_str().to_owned(), engine.counters.dropped(reason));
         let dropped: BTreeMap<String, u64> = DropReason::ALL.into_iter().map(count).collect();
-        let reason = book.refusal.clone().or_else(|| book.reason.clone());
+        let reason = book.refusal.clone().or_else(|| book.trouble.clone()).or_else(|| book.reason.clone());
         let state = if engine.is_paused {
             RuleState::Paused
         } else if reason.is_some() {
@@ -99,6 +99,7 @@ impl Daemon {
             running: engine.running as u64,
             runs: RunCounts { ok: engine.counters.ok, failed: engine.counters.failed },
             dropped,
+            guard: self.guard_counts(rule),
             last: book.last.clone(),
             decisions: with_decisions.then(decisions),
         }
@@ -121,6 +122,7 @@ fn disabled_status(rule: &Rule) -> RuleStatus {
         running: 0,
         runs: RunCounts::default(),
         dropped: DropReason::ALL.into_iter().map(|reason| (reason.as_str().to_owned(), 0)).collect(),
+        guard: None,
         last: None,
         decisions: None,
     }

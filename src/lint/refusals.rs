@@ -1,32 +1,28 @@
 //! What keeps rules from being armed though their text is right: it depends on the system. `check` shows these as
 //! errors, and the daemon refuses them at load.
 
-use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use super::facts::{Account, Facts, FileSystem};
 use super::words::commands;
 use crate::codes::{BAD_IDENTITY, GUARD_REFUSED};
+use crate::config::WrittenRule;
 use crate::config::keys::KeyId;
-use crate::config::{WrittenRule, is_never_guarded};
 use crate::diagnostic::Diagnostic;
 use crate::escape;
-use crate::event::EventMask;
-use crate::rule::{Command, Identity, Scope};
+use crate::guardable;
+use crate::rule::{Command, Identity};
 use crate::template::Template;
 
 /// What runs `shell`.
 const SHELL: &str = "/bin/sh";
-
-/// Where programs are loaded from.
-const LIBRARIES: &[&str] = &["/lib", "/lib32", "/lib64", "/usr/lib", "/usr/lib32", "/usr/lib64"];
 
 /// Errors of all rules, in no order; `paths` are those of the rule files.
 pub fn refusals(rules: &[WrittenRule], paths: &[PathBuf], facts: &dyn Facts) -> Vec<Diagnostic> {
     let mut findings = Vec::new();
     for written in rules {
         findings.extend(identities(written, facts));
-        if written.rule.watch.on.wanted().intersects(EventMask::ALL_PERMISSION) {
+        if guardable::wants_permission(&written.rule.watch) {
             findings.extend(guarded_places(written, paths, facts));
         }
     }
@@ -65,58 +61,49 @@ fn identities(written: &WrittenRule, facts: &dyn Facts) -> Vec<Diagnostic> {
     findings
 }
 
-/// Places where an opener that waits for us would stop us, or the machine.
+/// Places that must not be guarded by permission events, as far as that depends on the system.
 fn guarded_places(written: &WrittenRule, paths: &[PathBuf], facts: &dyn Facts) -> Vec<Diagnostic> {
     let rule = &written.rule;
-    let mut findings = Vec::new();
     let programs = commands(rule)
         .filter_map(|(_, arguments)| arguments.first().and_then(Template::as_literal))
         .chain(matches!(rule.command, Command::Shell(_)).then_some(SHELL));
-    let programs: Vec<PathBuf> = programs.map(|program| resolved(Path::new(program), facts)).collect();
-    let files: Vec<PathBuf> = paths.iter().map(|path| resolved(path, facts)).collect();
+    let programs = both_ways(programs.map(PathBuf::from), facts);
+    let rule_files = both_ways(paths.iter().cloned(), facts);
+    let mut findings = Vec::new();
     for (index, path) in rule.watch.paths.iter().enumerate() {
-        let root = resolved(path, facts);
-        let covers = |target: &Path| is_covered(target, &root, rule.watch.scope);
-        let why = if let FileSystem::Foreign(kind) = facts.file_system(path) {
-            format!("another process answers for {kind}, and may wait for whoever waits for us")
-        } else if is_never_guarded(&root) && !is_never_guarded(path) {
-            format!("it is {}, where the whole system waits", escape::path(&root))
-        } else if let Some(file) = files.iter().find(|file| covers(file)) {
-            format!("the rule file {} is read there", escape::path(file))
-        } else if let Some(program) = programs.iter().find(|program| covers(program)) {
-            format!("the rule's own program {} is started from there", escape::path(program))
-        } else if has_libraries(&root, rule.watch.scope) {
-            "programs are loaded from there".to_owned()
-        } else {
-            continue;
+        let (real, file_system) = (resolved(path, facts), facts.file_system(path));
+        let known = guardable::Facts {
+            real: Some(&real),
+            file_system: match &file_system {
+                FileSystem::Local => guardable::FileSystem::Local,
+                FileSystem::Foreign(kind) => guardable::FileSystem::Foreign(kind),
+                FileSystem::Pseudo(kind) => guardable::FileSystem::Kernel(kind),
+            },
+            rule_files: &rule_files,
+            programs: &programs,
+            own_directories: &[],
         };
-        let message = format!("{} cannot be guarded: {why}", escape::path(path));
-        findings.push(GUARD_REFUSED.at(written.source, written.item_span(KeyId::Path, index), message));
+        // What can be said without looking has been said where the rule was read.
+        let is_said = guardable::path_refusal(path, &guardable::Facts::default()).is_some();
+        if let Some(refusal) = guardable::path_refusal(path, &known).filter(|_| !is_said) {
+            let span = written.item_span(KeyId::Path, index);
+            let message = format!("{} cannot be guarded: {refusal}", escape::path(path));
+            let finding = GUARD_REFUSED.at(written.source, span, message);
+            findings.push(match refusal.help() {
+                Some(help) => finding.with_help(help),
+                None => finding,
+            });
+        }
     }
     findings
+}
+
+/// The paths as they are named, and behind their links.
+fn both_ways(paths: impl Iterator<Item = PathBuf>, facts: &dyn Facts) -> Vec<PathBuf> {
+    paths.flat_map(|path| [resolved(&path, facts), path]).collect()
 }
 
 /// The path behind its links; as it is where it does not exist.
 fn resolved(path: &Path, facts: &dyn Facts) -> PathBuf {
     facts.resolved(path).unwrap_or_else(|| path.to_owned())
-}
-
-/// Whether opening a file would be asked about by a rule on this path.
-fn is_covered(file: &Path, root: &Path, scope: Scope) -> bool {
-    match scope {
-        Scope::Itself => file == root,
-        Scope::Children => file == root || file.parent() == Some(root),
-        Scope::Tree => file.starts_with(root),
-    }
-}
-
-/// Whether a rule on this path would be asked about shared libraries.
-fn has_libraries(root: &Path, scope: Scope) -> bool {
-    let of_machine = |path: &Path| {
-        // Debian has them one deeper, for example in /usr/lib/x86_64-linux-gnu.
-        let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
-        name.contains("-linux-")
-            && path.parent().is_some_and(|parent| LIBRARIES.iter().any(|lib| parent == Path::new(lib)))
-    };
-    of_machine(root) || LIBRARIES.iter().any(|lib| is_covered(&Path::new(lib).join("libc.so.6"), root, scope))
 }

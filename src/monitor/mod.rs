@@ -43,9 +43,9 @@ use self::periodic::Periodic;
 use self::surveyor::Surveyor;
 use self::traffic::{Found, MAIN, Mailbox, Message, Token};
 use self::world::World;
-use crate::event::Origin;
+use crate::event::{Cause, Origin};
 use crate::moment::Moment;
-use crate::rule::{RuleId, RuleSet};
+use crate::rule::{CauseFilter, RuleId, RuleSet};
 use crate::sys::decode;
 use crate::sys::fanotify::{BUFFER_LEN, Features, Group};
 use crate::sys::poller::{Interest, Poller};
@@ -218,6 +218,21 @@ impl Monitor {
             self.walk(name, since, Origin::Rescan);
         }
         Ok(())
+    }
+
+    /// Who did something that came another way than through this monitor, and may be gone; none where the filter does
+    /// not ask for it. Its session, where that is known, may be that of a run that still lives.
+    pub fn cause_for(
+        &mut self,
+        filter: &CauseFilter,
+        pid: i32,
+        session: Option<i32>,
+        attributor: &mut dyn Attributor,
+    ) -> Option<Cause> {
+        self.world.causes.begin([pid], attributor);
+        let mut cause = self.world.causes.cause(pid);
+        cause.run = cause.run.or_else(|| attributor.run_of(session?));
+        self.world.causes.accepts(filter, &mut cause).then_some(cause)
     }
 
     /// Everything that the kernel had reported before this time has been told.

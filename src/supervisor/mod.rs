@@ -29,7 +29,7 @@ mod token;
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub use capture::{ERROR_TAIL_LEN, LINE_LEN_MAX};
 pub use containment::Level;
@@ -205,6 +205,11 @@ impl Supervisor {
     /// Whether [`Supervisor::cause`] knows processes that are gone already.
     pub fn knows_the_dead(&self) -> bool {
         self.causes.knows_the_dead()
+    }
+
+    /// The control group that the groups of all runs are in, as /proc/PID/cgroup writes it.
+    pub fn cgroup(&self) -> Option<&Path> {
+        self.containment.cgroups().map(|cgroups| cgroups.life.path.as_path())
     }
 
     /// Signals the processes of a run. Nothing happens to one whose end has been told.

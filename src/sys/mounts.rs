@@ -7,6 +7,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
 /// Bytes of mountinfo that are read at most: some 100 000 mounts.
 const MOUNTINFO_LEN_MAX: u64 = 16 * 1024 * 1024;
 
@@ -111,6 +113,18 @@ impl Mountinfo {
     /// /proc is not mounted.
     pub fn open() -> io::Result<Mountinfo> {
         File::open("/proc/self/mountinfo").map(Mountinfo)
+    }
+
+    /// Whether something was mounted, moved or unmounted since this was asked last: poll(2), POLLPRI.
+    ///
+    /// A poll takes the news away, even one by an epoll set that is itself polled. So what wakes a loop and what is
+    /// asked here have to be two of these.
+    ///
+    /// # Errors
+    /// The system refuses to tell.
+    pub fn has_changed(&self) -> io::Result<bool> {
+        let mut polled = [PollFd::new(self.0.as_fd(), PollFlags::POLLPRI)];
+        Ok(poll(&mut polled, PollTimeout::ZERO)? > 0)
     }
 
     /// Reads it from its start.

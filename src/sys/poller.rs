@@ -76,13 +76,7 @@ impl Poller {
     /// # Errors
     /// epoll_wait(2) fails.
     pub fn wait(&self, time_left: Option<Duration>) -> io::Result<()> {
-        // Rounded up: a wait that ends before the deadline would be followed by another, and another.
-        let milliseconds = |time: Duration| time.as_nanos().div_ceil(1_000_000);
-        let timeout = match time_left {
-            None => EpollTimeout::NONE,
-            Some(time) => EpollTimeout::from(u16::try_from(milliseconds(time)).unwrap_or(u16::MAX)),
-        };
-        match self.0.wait(&mut [EpollEvent::empty()], timeout) {
+        match self.0.wait(&mut [EpollEvent::empty()], time_left.map_or(EpollTimeout::NONE, timeout)) {
             Ok(_) | Err(Errno::EINTR) => Ok(()),
             Err(errno) => Err(errno.into()),
         }
@@ -93,13 +87,21 @@ impl Poller {
     /// # Errors
     /// epoll_wait(2) fails.
     pub fn ready(&self) -> io::Result<Vec<Ready>> {
+        Ok(self.wait_for(Duration::ZERO)?.collect())
+    }
+
+    /// What is ready, as soon as something is, or nothing after this long. Allocates nothing, unlike [`Poller::ready`].
+    ///
+    /// # Errors
+    /// epoll_wait(2) fails.
+    pub fn wait_for(&self, span: Duration) -> io::Result<impl Iterator<Item = Ready> + use<>> {
         let mut events = [EpollEvent::empty(); READY_MAX];
-        let count = match self.0.wait(&mut events, EpollTimeout::ZERO) {
+        let count = match self.0.wait(&mut events, timeout(span)) {
             Ok(count) => count,
             Err(Errno::EINTR) => 0,
             Err(errno) => return Err(errno.into()),
         };
-        Ok(events[..count].iter().map(|event| ready(event.data(), event.events())).collect())
+        Ok(events.into_iter().take(count).map(|event| ready(event.data(), event.events())))
     }
 }
 
@@ -107,6 +109,11 @@ impl AsFd for Poller {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.0.as_fd()
     }
+}
+
+/// Rounded up: a wait that ends before the deadline would be followed by another, and another.
+fn timeout(span: Duration) -> EpollTimeout {
+    EpollTimeout::from(u16::try_from(span.as_nanos().div_ceil(1_000_000)).unwrap_or(u16::MAX))
 }
 
 fn flags(interest: Interest) -> EpollFlags {

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use crate::config::WrittenRule;
 use crate::escape;
 use crate::event::EventMask;
+use crate::guardable;
 use crate::matcher::{Decision, decide};
-use crate::rule::{CauseFilter, Identity, Scope, Watch};
+use crate::rule::{CauseFilter, Identity, Rule, Scope, Watch};
 
 /// What happens to which path.
 #[derive(Debug)]
@@ -51,8 +52,9 @@ pub fn reason(written: &WrittenRule, subject: &Subject) -> Reason {
     for root in &watch.paths {
         let Some(below) = below(root, subject) else { continue };
         let decision = decide(watch, root, below.as_os_str().as_bytes(), subject.is_dir, subject.happened);
-        let reason = of_decision(watch, root, &below, subject, decision);
+        let mut reason = of_decision(watch, root, &below, subject, decision);
         if reason.fires {
+            reason.sentence.push_str(&opener(&written.rule));
             return reason;
         }
         best = Some(reason);
@@ -131,6 +133,21 @@ fn asked(watch: &Watch, subject: &Subject, mask: EventMask) -> Reason {
         }
     };
     Reason::fires(format!("`on` asks for {answered}{}", conditions(&watch.by)))
+}
+
+/// What whoever opens the file gets, where the rule asks for permission events.
+fn opener(rule: &Rule) -> String {
+    if !guardable::wants_permission(&rule.watch) {
+        return String::new();
+    }
+    match (rule.verdict.command, rule.ending.timeout) {
+        (true, Some(timeout)) => format!(
+            "; the opener waits for the command's exit status, and gets {} after {}",
+            if rule.verdict.default_allow { "allow" } else { "deny" },
+            humantime::format_duration(timeout)
+        ),
+        _ => "; the opener is let through at once".to_owned(),
+    }
 }
 
 /// What else must hold, and cannot be told here: who causes it.

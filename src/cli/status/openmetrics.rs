@@ -58,6 +58,18 @@ pub(super) fn openmetrics(status: &Status) -> String {
             text.sample("facron_rule_dropped_total", &[("rule", &rule.name), ("reason", reason)], *count);
         }
     }
+    text.family("facron_rule_openers", "counter", "Openers of what a rule guards, by what they got.");
+    for rule in &status.rules {
+        for (verdict, count) in
+            rule.guard.iter().flat_map(|guard| [("allow", guard.allowed), ("deny", guard.denied)])
+        {
+            text.sample("facron_rule_openers_total", &[("rule", &rule.name), ("verdict", verdict)], count);
+        }
+    }
+    text.family("facron_rule_verdict_defaults", "counter", "Openers for whom nobody decided in time.");
+    for (rule, guard) in status.rules.iter().filter_map(|rule| Some((rule, rule.guard.as_ref()?))) {
+        text.sample("facron_rule_verdict_defaults_total", &[("rule", &rule.name)], guard.by_default);
+    }
     text.family("facron_rule_state", "stateset", "Whether a rule works.");
     for rule in &status.rules {
         for state in STATES {
@@ -118,6 +130,8 @@ mod tests {
             "facron_rule_waiting{rule=\"reload-nginx\"} 1",
             "facron_rule_runs_total{rule=\"reload-nginx\",result=\"failed\"} 1",
             "facron_rule_dropped_total{rule=\"reload-nginx\",reason=\"skip\"} 3",
+            "facron_rule_openers_total{rule=\"backup\",verdict=\"deny\"} 3",
+            "facron_rule_verdict_defaults_total{rule=\"backup\"} 1",
             "facron_rule_state{rule=\"backup\",facron_rule_state=\"degraded\"} 1",
             "facron_rule_state{rule=\"backup\",facron_rule_state=\"armed\"} 0",
         ] {

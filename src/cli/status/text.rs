@@ -3,7 +3,9 @@
 use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
 
-use crate::control::{DaemonStatus, DecisionStatus, LastRun, RuleState, RuleStatus, Status, WirePath};
+use crate::control::{
+    DaemonStatus, DecisionStatus, GuardCounts, LastRun, RuleState, RuleStatus, Status, WirePath,
+};
 use crate::escape;
 
 /// Adds formatted text to a `String`, which takes everything.
@@ -164,6 +166,12 @@ fn one(rule: &RuleStatus, now: SystemTime) -> String {
     field("runs", &format!("{} ok, {} failed", rule.runs.ok, rule.runs.failed));
     let dropped = rule.dropped.iter().filter(|(_, count)| **count > 0);
     let dropped: Vec<String> = dropped.map(|(reason, count)| format!("{count} {reason}")).collect();
+    if let Some(guard) = &rule.guard {
+        let GuardCounts { openings, asked, allowed, denied, by_default, cached, exempt, late } = guard;
+        let how = format!("{by_default} by default, {cached} cached, {exempt} of runs, {late} verdicts late");
+        let text = format!("{openings} openings, {asked} asked, {allowed} allowed, {denied} denied; {how}");
+        field("guard", &text);
+    }
     field("dropped", if dropped.is_empty() { NONE.to_owned() } else { dropped.join(", ") }.as_str());
     match &rule.last {
         Some(last) => last_run(&mut text, last, now),
