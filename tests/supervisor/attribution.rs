@@ -80,12 +80,13 @@ fn of_own_and_foreign_writers_none_is_mistaken_for_the_other() {
     let watched = Watched::new();
     let directory = watched.path().display();
     // A child, a child of a child with a session of its own, and one whose parent is gone already: 300 times.
+    // The run goes on until everything is read: who belonged to one that is over is known for two seconds only.
     let text = format!(
         "i=0; while test $i -lt 300; do i=$((i+1));
             sh -c \"touch {directory}/own-a$i\"
             setsid sh -c \"(echo >{directory}/own-b$i); :\"
             (sh -c \"touch {directory}/own-c$i\" &)
-        done; wait"
+        done; exec sleep 1000"
     );
     let run = supervised.start(script(&text, "output = 'discard'")).expect("started");
     let foreign = write_foreign(watched.path(), 900);
