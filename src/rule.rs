@@ -109,6 +109,15 @@ impl Rule {
         let placed = Rule { description, source: other.source.clone(), ..self.clone() };
         placed == *other
     }
+
+    /// The programs that its commands name, where they are not made up from the event.
+    pub fn programs(&self) -> impl Iterator<Item = &str> {
+        let commands = [Some(&self.command), self.ending.on_failure.as_deref()].into_iter().flatten();
+        commands.filter_map(|command| match command {
+            Command::Argv(arguments) => arguments.first().and_then(Template::as_literal),
+            Command::Shell(_) => Some(SHELL),
+        })
+    }
 }
 
 /// What a rule watches.
@@ -287,6 +296,9 @@ pub enum OnBusy {
     /// The run is stopped, and a new one starts for what it had and what came.
     Restart,
 }
+
+/// What runs the text of `shell`, and the shell of whoever the user database names none for.
+pub const SHELL: &str = "/bin/sh";
 
 /// What to run.
 #[derive(Clone, Debug, PartialEq)]

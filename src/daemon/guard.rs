@@ -10,17 +10,13 @@ use crate::event::Event;
 use crate::guard::{Counts, Guard, GuardNotice, QuestionId, Surroundings, Verdict};
 use crate::guardable;
 use crate::moment::Moment;
-use crate::rule::{Command, Rule};
-use crate::template::Template;
+use crate::rule::Rule;
 
 use super::Daemon;
 use super::intake::Kin;
 
 /// How a guarded rule is watched, in log and status.
 const BY: &str = "guard";
-
-/// What runs `shell`.
-const SHELL: &str = "/bin/sh";
 
 /// A guard that guards nothing yet.
 ///
@@ -36,9 +32,11 @@ impl Daemon {
         let wants =
             |rule: &&Arc<Rule>| guardable::wants_permission(&rule.watch) && !rule.watch.paths.is_empty();
         let guarded: Vec<Arc<Rule>> = armed.iter().filter(wants).cloned().collect();
-        if !guarded.is_empty()
-            && let Some(path) = self.supervisor.cgroup()
-        {
+        if guarded.is_empty() {
+            // Following the programs of all rules to where they lead is for those who guard something.
+            return self.retire_guard(now);
+        }
+        if let Some(path) = self.supervisor.cgroup() {
             self.guard.exempt_cgroup(path.as_os_str().as_bytes());
         }
         let surroundings = self.surroundings();
@@ -103,7 +101,7 @@ impl Daemon {
         session: Option<i32>,
         question: Option<QuestionId>,
     ) {
-        let id = self.rules.iter().find(|(_, own)| own.name == rule.name).map(|(id, _)| id);
+        let id = self.rule_id(&rule.name);
         let mut kin = Kin(&mut self.supervisor);
         let cause = self.monitor.cause_for(&rule.watch.by, event.cause.pid, session, &mut kin);
         // A run, whosever it is, is let through; and what the rule is not about, too.
@@ -126,11 +124,8 @@ impl Daemon {
 
     /// What must not be guarded, since facron needs it to decide.
     fn surroundings(&self) -> Surroundings {
-        let commands =
-            self.rules.rules.iter().flat_map(|rule| {
-                [Some(&rule.command), rule.ending.on_failure.as_deref()].into_iter().flatten()
-            });
-        let mut programs: Vec<PathBuf> = commands.filter_map(program_of).collect();
+        let named = self.rules.rules.iter().flat_map(|rule| rule.programs());
+        let mut programs: Vec<PathBuf> = named.map(PathBuf::from).collect();
         programs.extend(std::env::current_exe());
         let own = [&self.settings.state_dir, &self.settings.runtime_dir];
         Surroundings {
@@ -138,14 +133,6 @@ impl Daemon {
             programs: with_real(programs),
             own_directories: with_real(own.into_iter().flatten().cloned().collect()),
         }
-    }
-}
-
-/// The program of a command, where it is not made up from the event.
-fn program_of(command: &Command) -> Option<PathBuf> {
-    match command {
-        Command::Argv(arguments) => arguments.first().and_then(Template::as_literal).map(PathBuf::from),
-        Command::Shell(_) => Some(PathBuf::from(SHELL)),
     }
 }
 

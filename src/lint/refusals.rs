@@ -4,18 +4,13 @@
 use std::path::{Path, PathBuf};
 
 use super::facts::{Account, Facts, FileSystem};
-use super::words::commands;
 use crate::codes::{BAD_IDENTITY, GUARD_REFUSED};
 use crate::config::WrittenRule;
 use crate::config::keys::KeyId;
 use crate::diagnostic::Diagnostic;
 use crate::escape;
 use crate::guardable;
-use crate::rule::{Command, Identity};
-use crate::template::Template;
-
-/// What runs `shell`.
-const SHELL: &str = "/bin/sh";
+use crate::rule::Identity;
 
 /// Errors of all rules, in no order; `paths` are those of the rule files.
 pub fn refusals(rules: &[WrittenRule], paths: &[PathBuf], facts: &dyn Facts) -> Vec<Diagnostic> {
@@ -64,10 +59,7 @@ fn identities(written: &WrittenRule, facts: &dyn Facts) -> Vec<Diagnostic> {
 /// Places that must not be guarded by permission events, as far as that depends on the system.
 fn guarded_places(written: &WrittenRule, paths: &[PathBuf], facts: &dyn Facts) -> Vec<Diagnostic> {
     let rule = &written.rule;
-    let programs = commands(rule)
-        .filter_map(|(_, arguments)| arguments.first().and_then(Template::as_literal))
-        .chain(matches!(rule.command, Command::Shell(_)).then_some(SHELL));
-    let programs = both_ways(programs.map(PathBuf::from), facts);
+    let programs = both_ways(rule.programs().map(PathBuf::from), facts);
     let rule_files = both_ways(paths.iter().cloned(), facts);
     let mut findings = Vec::new();
     for (index, path) in rule.watch.paths.iter().enumerate() {

@@ -14,9 +14,6 @@ pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:
 /// The same on every machine, and every file name can be shown in it.
 pub const LANG: &str = "C.UTF-8";
 
-/// `SHELL` where the user database names none.
-pub const SHELL: &str = "/bin/sh";
-
 /// What the service manager says to the daemon alone: a command that answered in its place would be believed.
 /// Not even `inherit-env` passes it on.
 const NEVER_INHERITED: &[&str] = &[

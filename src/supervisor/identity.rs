@@ -4,11 +4,10 @@ use std::path::PathBuf;
 
 use nix::errno::Errno;
 
-use super::environment::SHELL;
 use super::refusal::refuse;
 use crate::engine::{StartFailure, StartFailureClass};
 use crate::escape;
-use crate::rule::{Identity, Setting};
+use crate::rule::{Identity, SHELL, Setting};
 use crate::sys::process::Credentials;
 use crate::sys::users::{self, Account};
 

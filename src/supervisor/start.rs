@@ -12,13 +12,10 @@ use super::output::Outlet;
 use super::refusal::{Attempt, refuse};
 use crate::engine::{Purpose, Run, StartFailure, StartFailureClass};
 use crate::escape;
-use crate::rule::{Command, Resource};
+use crate::rule::{Command, Resource, SHELL};
 use crate::sys::process::{Child, Place, Recipe, Spawner};
 use crate::sys::trust::{self, Distrust, Flaw, Owner};
 use crate::template::Facts;
-
-/// Programs of `shell`.
-const SHELL: &str = "/bin/sh";
 
 /// What is the same for all runs.
 #[derive(Debug)]
