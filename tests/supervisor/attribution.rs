@@ -5,6 +5,7 @@ use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use facron::engine::StopSignal;
 use facron::event::RunId;
 use facron::supervisor::Options;
 use facron::sys::clock;
@@ -106,6 +107,8 @@ fn of_own_and_foreign_writers_none_is_mistaken_for_the_other() {
         }
     }
     foreign.join().expect("all written");
+    supervised.signal(run, StopSignal::Kill);
+    supervised.end_of(run);
     assert!(
         wrong.is_empty(),
         "{} of {own_count} + {foreign_count}: {:?}",
@@ -165,6 +168,8 @@ fn where_the_kernel_does_not_tell_of_forks_the_living_are_asked() {
     assert_eq!(causes[&watched.path().join("b")], None, "it has left the session, and nothing else holds it");
     assert_eq!(supervised.supervisor.cause(1), None);
     assert_eq!(supervised.supervisor.cause(0), None);
+    supervised.signal(run, StopSignal::Kill);
+    supervised.end_of(run);
 }
 
 #[test]
@@ -181,7 +186,7 @@ fn what_was_left_running_belongs_to_its_run_as_long_as_a_control_group_holds_it(
     let watched = Watched::new();
     let directory = watched.path().display();
     let text = format!(
-        "setsid sh -c 'while ! test -e {directory}/go; do sleep 0.01; done; echo >{directory}/late; sleep 1000' \
+        "setsid sh -c 'while ! test -e {directory}/go; do sleep 0.01; done; echo >{directory}/late; exec sleep 1000' \
          >/dev/null 2>&1 & echo $!"
     );
     let run = supervised.start(script(&text, "contain = 'cgroup'")).expect("started");
