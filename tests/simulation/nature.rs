@@ -5,12 +5,26 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use facron::engine::{Exit, Input, Run, StopSignal};
+use facron::engine::{Exit, Input, Run, StartFailureClass, StopSignal};
 use facron::event::{Event, EventMask, Origin, RunId};
 use facron::rule::{RuleId, RuleSet};
 
 use crate::chance::{self, millis};
 use crate::world::{Child, Happening, PATHS, World, event};
+
+/// What the system may allow in a moment.
+const PASSING: [StartFailureClass; 2] = [StartFailureClass::Busy, StartFailureClass::Resources];
+
+/// What stays refused.
+const LASTING: [StartFailureClass; 4] = [
+    StartFailureClass::Missing,
+    StartFailureClass::Containment,
+    StartFailureClass::Identity,
+    StartFailureClass::Output,
+];
+
+/// How long a child may outlive SIGKILL: one in an uninterruptible sleep is not contained by anything.
+const LINGERINGS: [u64; 6] = [0, 0, 1, 5, 60, 3_000];
 
 impl World {
     pub(super) fn random_input(&mut self) -> Input {
@@ -97,12 +111,17 @@ impl World {
         }
         if self.prng.chance(if self.is_ending { 0 } else { 8 }) {
             let is_transient = self.prng.chance(60);
+            let class = if is_transient { self.prng.pick(&PASSING) } else { self.prng.pick(&LASTING) };
+            if class == StartFailureClass::Containment {
+                self.oracle.sometimes.saw("a run that could not be contained");
+            }
             let delay = millis(self.prng.pick(&[0, 0, 1, 30]));
-            self.plan(delay, Happening::Refusal(id, is_transient));
+            self.plan(delay, Happening::Refusal(id, class, is_transient));
             self.children.insert(id, Child { heeds: true, lingers: Duration::ZERO });
             return;
         }
-        let child = Child { heeds: self.prng.chance(70), lingers: millis(self.prng.pick(&[0, 0, 1, 5, 60])) };
+        let lingers = self.prng.pick(&LINGERINGS);
+        let child = Child { heeds: self.prng.chance(70), lingers: millis(lingers) };
         self.children.insert(id, child);
         let exits = [
             Exit::Code(0),
@@ -138,11 +157,14 @@ impl World {
         };
         let lingers = self.children[&run].lingers;
         if heeds {
-            let is_of_run = |happening: &Happening| matches!(happening, Happening::Exit(other, _) | Happening::Refusal(other, _) if *other == run);
+            if signal == StopSignal::Kill && lingers > millis(1_000) {
+                self.oracle.sometimes.saw("a run that outlived its kill");
+            }
+            let is_of_run = |happening: &Happening| matches!(happening, Happening::Exit(other, _) | Happening::Refusal(other, ..) if *other == run);
             if self
                 .agenda
                 .values()
-                .any(|happening| matches!(happening, Happening::Refusal(other, _) if *other == run))
+                .any(|happening| matches!(happening, Happening::Refusal(other, ..) if *other == run))
             {
                 return;
             }

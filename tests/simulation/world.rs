@@ -65,7 +65,7 @@ pub struct World {
 #[derive(Clone, Debug)]
 pub enum Happening {
     Exit(RunId, Exit),
-    Refusal(RunId, bool),
+    Refusal(RunId, StartFailureClass, bool),
     Finding(Arc<str>, PathBuf),
     /// What a run does to the files of its own rule, where the kernel names no cause.
     Echo,
@@ -209,9 +209,8 @@ impl World {
                 self.children.remove(&run);
                 self.handle(Input::Exited { run, exit })
             }
-            Happening::Refusal(run, is_transient) => {
+            Happening::Refusal(run, class, is_transient) => {
                 self.children.remove(&run);
-                let class = if is_transient { StartFailureClass::Busy } else { StartFailureClass::Missing };
                 let failure = StartFailure { class, message: "cannot".into(), is_transient };
                 self.handle(Input::SpawnFailed { run, failure })
             }
