@@ -255,6 +255,8 @@ fn a_flood_of_names_stays_within_fixed_memory_and_loses_nothing() {
     let recorder = Recorder::of_batches(&place);
     let input = place.input();
     let count = if setting("FACRON_FLOOD", 0) == 1 { 1_000_000 } else { 100_000 };
+    // A page for each file.
+    mount(&["-o", "remount,size=6g,nr_inodes=2m"], &place.path(""));
     for directory in 0..100 {
         fs::create_dir(input.join(directory.to_string())).expect("mkdir");
     }
