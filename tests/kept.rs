@@ -214,7 +214,7 @@ fn other_rules_are_told_what_they_ask_for_and_nothing_else() {
     recorder.wait_until_answered(&changes, || daemon.log());
     fs::write(other.join("c"), "2\n").expect("written");
     end(&mut daemon, libc::SIGTERM);
-    let paths: Vec<PathBuf> = recorder.history().starts.into_keys().collect();
+    let paths: Vec<PathBuf> = recorder.history().starts.into_keys().map(PathBuf::from).collect();
     assert_eq!(paths, [input.join("a")]);
 }
 
