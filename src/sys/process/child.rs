@@ -19,7 +19,7 @@ pub(super) struct Plan<'r> {
     pub arguments: &'r [*const c_char],
     /// Ends in null.
     pub environment: &'r [*const c_char],
-    /// What becomes 0, 1 and 2; all of them above 2.
+    /// What becomes 0, 1 and 2; all of them above 2, and low.
     pub stdio: [RawFd; 3],
     /// Whether descriptor 0 stands for a file (O_PATH) that the command's own user is to open.
     pub opens_stdin: bool,
@@ -62,6 +62,7 @@ fn become_command(plan: &Plan<'_>) -> Result<std::convert::Infallible, StepError
     for procs in plan.cgroups {
         write_all(*procs, b"0").map_err(failed_at(Step::Cgroup))?;
     }
+    own_descriptors(plan.stdio).map_err(failed_at(Step::Descriptors))?;
     reset_signals(plan.is_namespace_init).map_err(failed_at(Step::Signals))?;
     if let Some(nice) = plan.nice {
         set_nice(nice).map_err(failed_at(Step::Nice))?;
@@ -72,7 +73,7 @@ fn become_command(plan: &Plan<'_>) -> Result<std::convert::Infallible, StepError
         reset_oom_score().map_err(failed_at(Step::OomScore))?;
     }
     for (number, descriptor) in (0..).zip(plan.stdio) {
-        // SAFETY: dup2(2) on descriptors of this process alone, which share no table with the daemon.
+        // SAFETY: dup2(2) on descriptors of this process alone, which has a table of its own.
         Errno::result(unsafe { libc::dup2(descriptor, number) }).map_err(failed_at(Step::Descriptors))?;
     }
     // Before the ids change: from then on the command's user could look at what is open here.
@@ -101,6 +102,15 @@ fn become_command(plan: &Plan<'_>) -> Result<std::convert::Infallible, StepError
     // SAFETY: Both lists end in null, and their strings live in the standing parent. It returns only on failure.
     unsafe { libc::execve(plan.program.as_ptr(), arguments, environment) };
     Err(StepError { step: Step::Program, errno: Errno::last() })
+}
+
+/// A table of descriptors of our own, with no more than what is needed: close_range(2). Until here it is the daemon's,
+/// in which nothing may be opened or closed.
+fn own_descriptors(needed: [RawFd; 3]) -> Result<(), Errno> {
+    let first = needed.into_iter().fold(2, RawFd::max) + 1;
+    let flags = libc::CLOSE_RANGE_UNSHARE;
+    // SAFETY: close_range(2) takes plain numbers, and with this flag leaves the daemon's table alone.
+    Errno::result(unsafe { libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, flags) }).map(drop)
 }
 
 /// Every disposition to default, then an empty mask: sigaction(2), sigprocmask(2).

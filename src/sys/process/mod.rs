@@ -16,7 +16,11 @@ use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
 use std::ptr;
 
 use nix::errno::Errno;
+use nix::fcntl::OFlag;
 use nix::sched::CloneFlags;
+use nix::unistd::dup3;
+
+use super::pipes;
 
 pub use clone::CAN_BE_BORN_IN_CGROUP;
 pub use others::{all, group_of, is_zombie, session_of, state_of};
@@ -141,15 +145,16 @@ pub struct StepError {
 #[derive(Debug)]
 pub struct Spawner {
     stack: Stack,
+    desks: Desks,
 }
 
 impl Spawner {
-    /// Gets the memory that starts need.
+    /// Gets the memory and the descriptors that starts need.
     ///
     /// # Errors
-    /// When there is none.
+    /// When there are none.
     pub fn new() -> Result<Spawner, Errno> {
-        Ok(Spawner { stack: Stack::new()? })
+        Ok(Spawner { stack: Stack::new()?, desks: Desks::new()? })
     }
 
     /// Starts a process, and returns when its program runs.
@@ -159,14 +164,12 @@ impl Spawner {
     pub fn spawn(&mut self, recipe: &Recipe<'_>) -> Result<Child, StepError> {
         let arguments = null_ended(recipe.arguments);
         let environment = null_ended(recipe.environment);
-        let stdio = recipe.stdio.map(|descriptor| descriptor.as_raw_fd());
-        assert!(stdio.iter().all(|descriptor| *descriptor > 2), "descriptors 0–2 are open from the start on");
         let credentials = recipe.credentials;
         let mut plan = Plan {
             program: recipe.program,
             arguments: &arguments,
             environment: &environment,
-            stdio,
+            stdio: self.desks.numbers(),
             opens_stdin: recipe.opens_stdin,
             cgroups: &[],
             nice: recipe.nice,
@@ -195,11 +198,13 @@ impl Spawner {
         }
         plan.cgroups = &cgroups;
         let blocked = BlockedSignals::new();
+        self.desks.lay_out(recipe.stdio).map_err(|errno| StepError { step: Step::Descriptors, errno })?;
         let made = Child::make(|| {
             // SAFETY: `child::main` keeps to system calls and does not return, the plan outlives the call, which
             // ends when the child has left our memory, and every signal is blocked.
             unsafe { self.stack.clone(child::main, (&raw mut plan).cast(), birthplace) }
         });
+        self.desks.clear();
         drop((blocked, visit));
         let child = made.map_err(|errno| StepError { step: Step::Process, errno })?;
         match plan.error {
@@ -208,6 +213,45 @@ impl Spawner {
                 child.reap();
                 Err(error)
             }
+        }
+    }
+}
+
+/// Three low descriptors where a child finds what becomes its 0, 1 and 2.
+///
+/// A child shares the daemon's table until it makes one of its own, which has no more than what lies up to here: a
+/// copy of all that a busy daemon has open, which the child would only close, costs more than all its other steps.
+#[derive(Debug)]
+struct Desks {
+    null: OwnedFd,
+    desks: [OwnedFd; 3],
+}
+
+impl Desks {
+    fn new() -> Result<Desks, Errno> {
+        let null = pipes::null()?;
+        let desk = || pipes::null();
+        let desks = [desk()?, desk()?, desk()?];
+        assert!(desks.iter().all(|desk| desk.as_raw_fd() > 2), "descriptors 0–2 are open from the start on");
+        Ok(Desks { null, desks })
+    }
+
+    fn numbers(&self) -> [RawFd; 3] {
+        [0, 1, 2].map(|number: usize| self.desks[number].as_raw_fd())
+    }
+
+    /// Copies of these, until they are cleared: dup3(2).
+    fn lay_out(&mut self, stdio: [BorrowedFd<'_>; 3]) -> Result<(), Errno> {
+        let laid =
+            self.desks.iter_mut().zip(stdio).try_for_each(|(desk, own)| dup3(own, desk, OFlag::O_CLOEXEC));
+        laid.inspect_err(|_| self.clear())
+    }
+
+    /// Nothing is kept open by them any more.
+    fn clear(&mut self) {
+        for desk in &mut self.desks {
+            // Both are open, every signal is blocked, and no other thread opens anything under this number.
+            dup3(&self.null, desk, OFlag::O_CLOEXEC).expect("an open descriptor can be copied over another");
         }
     }
 }
@@ -236,7 +280,7 @@ fn null_ended(strings: &[CString]) -> Vec<*const c_char> {
 }
 
 fn open_procs(directory: BorrowedFd<'_>) -> Result<OwnedFd, StepError> {
-    use nix::fcntl::{OFlag, openat};
+    use nix::fcntl::openat;
     let flags = OFlag::O_WRONLY | OFlag::O_CLOEXEC;
     openat(directory, "cgroup.procs", flags, nix::sys::stat::Mode::empty())
         .map_err(|errno| StepError { step: Step::Cgroup, errno })
