@@ -106,10 +106,8 @@ impl Supervisor {
                     }
                 }
                 Read::Nothing => break,
-                Read::End => {
-                    let _ = self.poller.remove(pipe.as_fd());
-                    task.pipe(stream).take();
-                }
+                // Closing it takes it out of the poller: nobody has a copy of our end.
+                Read::End => drop(task.pipe(stream).take()),
             }
         }
         tell(&mut self.throttle, now, task, lines, notices);
@@ -120,7 +118,6 @@ impl Supervisor {
     fn pump_lingering(&mut self, run: RunId, stream: Stream) {
         let Some(pipe) = self.lingering.get(&(run, stream)) else { return };
         if pipes::read(pipe, &mut self.buffer) == Read::End {
-            let _ = self.poller.remove(pipe.as_fd());
             self.lingering.remove(&(run, stream));
         }
     }

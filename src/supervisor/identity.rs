@@ -27,15 +27,18 @@ pub struct Person {
 }
 
 impl Person {
-    /// Looks up whom a rule names, in the user database as it is at this moment.
+    /// Looks up whom a rule names, in the user database as it is at this moment; without a name it is whoever the
+    /// daemon is, of whom `own_account` tells.
     ///
     /// # Errors
     /// When there is no such user or group, or when this daemon may not take it on.
-    pub fn of(setting: &Setting) -> Result<Person, StartFailure> {
+    pub fn of(
+        setting: &Setting,
+        own_account: impl FnOnce() -> Option<Account>,
+    ) -> Result<Person, StartFailure> {
         let (own_uid, own_gid) = users::own_ids();
         let Some(user) = &setting.user else {
-            let account = Account::by_id(own_uid).ok().flatten();
-            return Ok(Person::new(own_uid, account.as_ref(), None));
+            return Ok(Person::new(own_uid, own_account().as_ref(), None));
         };
         let (uid, account) = look_up(user)?;
         let gid = match &setting.group {

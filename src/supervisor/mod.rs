@@ -15,6 +15,7 @@ mod holder;
 mod identity;
 mod input;
 mod life;
+mod lookups;
 mod namespaces;
 mod notice;
 mod object;
@@ -40,6 +41,7 @@ pub use throttle::{LINES_MAX, SPAN};
 
 use cause::Causes;
 use containment::Containment;
+use lookups::Lookups;
 use output::Outlet;
 use refusal::refused_by_system;
 use start::{Habits, Start};
@@ -87,6 +89,7 @@ pub struct Supervisor {
     null: OwnedFd,
     nice: i32,
     resets_oom_score: bool,
+    lookups: Lookups,
     /// Of `$+`, `$-` and `$=`.
     counter: u32,
     tasks: BTreeMap<RunId, Task>,
@@ -120,6 +123,7 @@ impl Supervisor {
             null,
             nice: process::own_nice(),
             resets_oom_score: process::own_oom_score_adj() < 0,
+            lookups: Lookups::default(),
             counter: 0,
             tasks: BTreeMap::new(),
             ending: BTreeMap::new(),
@@ -146,7 +150,7 @@ impl Supervisor {
             nice: self.nice,
             resets_oom_score: self.resets_oom_score,
         };
-        let mut start = Start::prepare(run, &habits, &mut self.counter)?;
+        let mut start = Start::prepare(run, &habits, &mut self.lookups, &mut self.counter)?;
         let mut held =
             self.containment.hold(run.id, &run.rule.setting, &mut self.spawner, self.null.as_fd())?;
         let place = self.containment.place(&held.hold);

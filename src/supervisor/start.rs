@@ -8,13 +8,15 @@ use std::path::{Path, PathBuf};
 use super::environment::{Variables, environment};
 use super::identity::Person;
 use super::input::Inlet;
+use super::lookups::Lookups;
 use super::output::Outlet;
 use super::refusal::{Attempt, refuse};
 use crate::engine::{Purpose, Run, StartFailure, StartFailureClass};
 use crate::escape;
 use crate::rule::{Command, Resource, SHELL};
+use crate::sys::clock;
 use crate::sys::process::{Child, Place, Recipe, Spawner};
-use crate::sys::trust::{self, Distrust, Flaw, Owner};
+use crate::sys::trust::{Distrust, Flaw};
 use crate::template::Facts;
 
 /// What is the same for all runs.
@@ -54,14 +56,22 @@ impl Start {
     ///
     /// # Errors
     /// The first thing that stands against it.
-    pub fn prepare(run: &Run, habits: &Habits<'_>, counter: &mut u32) -> Result<Start, StartFailure> {
+    pub fn prepare(
+        run: &Run,
+        habits: &Habits<'_>,
+        lookups: &mut Lookups,
+        counter: &mut u32,
+    ) -> Result<Start, StartFailure> {
+        let now = clock::monotonic();
         let setting = &run.rule.setting;
         let facts =
             Facts { rule: &run.rule.name, roots: &run.rule.watch.paths, run: run.id, events: &run.events };
-        let person = Person::of(setting)?;
+        let person = Person::of(setting, || lookups.own_account(now))?;
         let words = words(command(run), &facts, counter);
         let program = PathBuf::from(words.first().cloned().unwrap_or_default());
-        check_program(&program, &person, habits.is_insecure)?;
+        check_program(&program, &person, habits.is_insecure, |program| {
+            lookups.check_root_program(now, program)
+        })?;
         let (own_uid, _) = crate::sys::users::own_ids();
         Ok(Start {
             arguments: words.into_iter().map(c_string).collect::<Result<_, _>>()?,
@@ -147,7 +157,12 @@ fn words(command: &Command, facts: &Facts<'_>, counter: &mut u32) -> Vec<OsStrin
 }
 
 /// A program is named by its absolute path, and what runs as root is writable by root alone, as it is at this moment.
-fn check_program(program: &Path, person: &Person, is_insecure: bool) -> Result<(), StartFailure> {
+fn check_program(
+    program: &Path,
+    person: &Person,
+    is_insecure: bool,
+    check: impl FnOnce(&Path) -> Result<(), Vec<Distrust>>,
+) -> Result<(), StartFailure> {
     let shown = escape::path(program);
     if !program.is_absolute() {
         let message = format!("cannot run `{shown}`: a program is named by its absolute path");
@@ -156,7 +171,7 @@ fn check_program(program: &Path, person: &Person, is_insecure: bool) -> Result<(
     if person.uid != 0 || is_insecure {
         return Ok(());
     }
-    let distrusted = trust::check_file(program, Owner::Root).err().unwrap_or_default();
+    let distrusted = check(program).err().unwrap_or_default();
     // What cannot be reached is left to execve(2), which says why.
     let is_flaw = |distrust: &&Distrust| !matches!(distrust.flaw, Flaw::Unreachable(_));
     let Some(distrust) = distrusted.iter().find(is_flaw) else { return Ok(()) };
