@@ -41,6 +41,8 @@ struct State {
     /// Since the last entry that found room.
     lost: u64,
     is_writing: bool,
+    /// Whether the writer waits to be woken.
+    is_asleep: bool,
 }
 
 struct Waiting {
@@ -77,8 +79,11 @@ impl Queue {
         state.bytes += cost;
         let lost_before = std::mem::take(&mut state.lost);
         state.entries.push_back(Waiting { lost_before, entry });
-        drop(state);
-        self.filled.notify_one();
+        // A writer that is at work looks again by itself; to wake it costs a system call.
+        if std::mem::take(&mut state.is_asleep) {
+            drop(state);
+            self.filled.notify_one();
+        }
     }
 
     /// Waits until everything is written, no longer than `limit`; says whether it is.
@@ -113,11 +118,12 @@ impl Queue {
 
     /// Waits for an entry, or for the need to say how many were lost since the last one.
     fn next(&self) -> (u64, Option<Entry>) {
-        let state = self.state();
-        let mut state = self
-            .filled
-            .wait_while(state, |state| state.entries.is_empty() && state.lost == 0)
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state();
+        while state.entries.is_empty() && state.lost == 0 {
+            state.is_asleep = true;
+            state = self.filled.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        state.is_asleep = false;
         state.is_writing = true;
         match state.entries.pop_front() {
             Some(Waiting { lost_before, entry }) => {
