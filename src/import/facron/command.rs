@@ -48,8 +48,9 @@ pub fn parse(
     for (word, text) in words.iter().zip(&texts).skip(1) {
         remark(line, word, text, findings);
     }
-    let arguments = texts[1..].iter().map(|text| as_argument(text));
-    Some(std::iter::once(as_argument(&program?)).chain(arguments).collect())
+    // Tokens stay as they are.
+    let arguments = texts[1..].iter().map(|text| program::literal(text));
+    Some(std::iter::once(program::literal(&program?)).chain(arguments).collect())
 }
 
 /// Says that a word follows a quote without a blank.
@@ -173,9 +174,4 @@ fn remark(line: &Line<'_>, word: &Word<'_>, text: &str, findings: &mut Findings)
 
 fn token(text: &str) -> Option<ClassicToken> {
     CLASSIC_TOKENS.iter().find(|(name, ..)| *name == text).map(|(_, token, _)| *token)
-}
-
-/// A classic word as an argument of a rule: tokens stay, braces are doubled.
-fn as_argument(text: &str) -> String {
-    text.replace('{', "{{").replace('}', "}}")
 }
