@@ -201,7 +201,7 @@ impl Bench {
         let mut longest = Duration::ZERO;
         loop {
             let before = self.notices.len();
-            let rest = self.monitor.next_deadline().map(|due| due.since(clock::monotonic()));
+            let rest = self.monitor.next_deadline(&|_| usize::MAX).map(|due| due.since(clock::monotonic()));
             let rest = rest
                 .map_or(PollTimeout::NONE, |rest| PollTimeout::try_from(rest).unwrap_or(PollTimeout::MAX));
             poll(&mut [PollFd::new(self.monitor.as_fd(), PollFlags::POLLIN)], rest).expect("poll");
@@ -219,7 +219,9 @@ impl Bench {
 
     fn turn(&mut self) {
         let now = Now { moment: clock::monotonic(), wall: clock::wall() };
-        self.monitor.turn(now, &mut Unattributed, &mut self.notices).expect("the kernel's own words");
+        self.monitor
+            .turn(now, &mut Unattributed, &|_| usize::MAX, &mut self.notices)
+            .expect("the kernel's own words");
     }
 
     /// The CPU time of this thread, in µs, for each of 10 000 files that `write` makes while nobody reads: 5 rounds,

@@ -3,7 +3,7 @@
 # file that somebody has changed.
 #
 # usage: packaging/check.sh [tarball] [deb]   both if none is named
-# BINARY=PATH takes a binary that is built already, for the tarball.
+# BINARY=PATH takes a binary that is built already.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -1,6 +1,9 @@
 //! The packages: nothing that belongs into them is missing, and what is installed starts and stops.
 #![expect(clippy::disallowed_methods, reason = "the packaging scripts are processes")]
 
+#[expect(dead_code, reason = "this test needs only a part of it")]
+mod common;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -33,14 +36,25 @@ fn every_manual_page_and_configuration_is_in_the_debian_package() {
     }
 }
 
-#[test]
-fn the_tarball_installs_starts_stops_and_keeps_what_was_changed() {
-    let output = Command::new(root().join("packaging/check.sh"))
-        .arg("tarball")
-        .env("BINARY", env!("CARGO_BIN_EXE_facron"))
-        .output()
-        .expect("bash is there");
+/// What packaging/check.sh says of this kind of package, made of the binary that is tested.
+fn check(kind: &str) {
+    let mut command = Command::new(root().join("packaging/check.sh"));
+    let output =
+        command.arg(kind).env("BINARY", env!("CARGO_BIN_EXE_facron")).output().expect("bash is there");
     let said =
         String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success() && said.contains("the tarball is well"), "{said}");
+    assert!(output.status.success() && said.contains(&format!("the {kind} is well")), "{said}");
+}
+
+#[test]
+fn the_tarball_installs_starts_stops_and_keeps_what_was_changed() {
+    check("tarball");
+}
+
+#[test]
+fn the_debian_package_installs_starts_and_stops() {
+    let has_cargo_deb = Command::new("cargo-deb").arg("--version").output().is_ok();
+    if common::require("the_debian_package_installs_starts_and_stops", "cargo-deb", has_cargo_deb) {
+        check("deb");
+    }
 }

@@ -107,7 +107,8 @@ fn print_all(args: &Args, global: &Global, mut monitor: Monitor, mut signals: Si
     poller.add(io::stdout().as_fd(), OUTPUT, Interest::default()).ok();
     let mut notices = Vec::new();
     loop {
-        let deadline = monitor.next_deadline().map(|deadline| deadline.since(clock::monotonic()));
+        let deadline =
+            monitor.next_deadline(&|_| usize::MAX).map(|deadline| deadline.since(clock::monotonic()));
         poller.wait(deadline)?;
         if poller.ready()?.iter().any(|ready| ready.token == OUTPUT && ready.is_closed) {
             return Ok(End::Asked);
@@ -118,7 +119,7 @@ fn print_all(args: &Args, global: &Global, mut monitor: Monitor, mut signals: Si
             }
         }
         let now = Now { moment: clock::monotonic(), wall: clock::wall() };
-        monitor.turn(now, &mut Unattributed, &mut notices)?;
+        monitor.turn(now, &mut Unattributed, &|_| usize::MAX, &mut notices)?;
         let mut lines = String::new();
         for notice in notices.drain(..) {
             match notice {

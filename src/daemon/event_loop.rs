@@ -55,7 +55,7 @@ impl Daemon {
         let server = self.server.as_ref().and_then(|server| server.next_deadline());
         let parts = [
             self.engine.next_deadline(),
-            self.monitor.next_deadline(),
+            self.monitor.next_deadline(&|rule| self.engine.room(rule)),
             self.guard.next_deadline(),
             self.supervisor.next_deadline(),
             self.desktop.next_deadline(),

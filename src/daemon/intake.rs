@@ -63,7 +63,9 @@ impl Daemon {
         let mut notices = Vec::new();
         let before = Stamp::now();
         let both = Now { moment: now, wall: before.wall };
-        let result = self.monitor.turn(both, &mut Kin(&mut self.supervisor), &mut notices);
+        let engine = &self.engine;
+        let room = |rule| engine.room(rule);
+        let result = self.monitor.turn(both, &mut Kin(&mut self.supervisor), &room, &mut notices);
         for notice in notices {
             self.take_monitor_notice(now, notice);
         }

@@ -9,11 +9,15 @@ use crate::event::{Cause, Event, EventMask, Origin};
 use crate::rule::{Edge, OnOverflow, RuleId};
 
 impl Engine {
-    /// Whether a change on one more path of this rule would be taken in; else the rule would owe a rescan. A walk that
-    /// hands in its findings waits for this, or it would have to be repeated again and again.
-    pub fn has_room(&self, rule: RuleId) -> bool {
+    /// On how many more paths of this rule a walk may hand in what it found: it waits for room, or it would have to be
+    /// repeated again and again, and would find the same again and again. Half of what may wait is left to what
+    /// happens meanwhile.
+    pub fn room(&self, rule: RuleId) -> usize {
         let lane = self.lane_id(rule).and_then(|id| self.lanes.get(id));
-        lane.is_some_and(|lane| self.has_room_in_all() && lane.has_room())
+        let Some(lane) = lane.filter(|lane| !lane.is_over && !self.is_over) else { return 0 };
+        let of_rule = half(lane.rule.schedule.queue_limit).saturating_sub(lane.waiting_paths());
+        let of_all = half(PATHS_MAX).saturating_sub(self.agenda.load.paths);
+        of_rule.min(of_all)
     }
 
     pub(super) fn on_event(&mut self, rule: RuleId, event: Event) {
@@ -192,4 +196,9 @@ impl Lane {
     fn has_room(&self) -> bool {
         !self.is_over && self.waiting_paths() < self.rule.schedule.queue_limit
     }
+}
+
+/// Of one place, the one.
+fn half(places: usize) -> usize {
+    places.div_ceil(2)
 }

@@ -55,6 +55,8 @@ pub struct Orders {
     pub stated: Vec<RootId>,
     /// Told by an annex to its chief: its part of a rescan is over; where it is, and the rescan's number.
     pub rescanned: Vec<(PathBuf, u64)>,
+    /// Walks that waited for room may go on.
+    pub resumes: bool,
     /// The number of the last order that makes for a walk.
     pub walks: u64,
     /// Nobody listens any more.

@@ -12,6 +12,7 @@ mod arrivals;
 mod atlas;
 mod causes;
 mod entry;
+mod findings;
 mod inbox;
 mod inheritance;
 mod judge;
@@ -25,7 +26,7 @@ mod traffic;
 mod verdict;
 mod world;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
@@ -34,14 +35,16 @@ use std::time::{Duration, SystemTime};
 
 pub use arrivals::HELD_MAX;
 pub use causes::{Attributor, Unattributed};
+pub use findings::Room;
 pub use notice::Notice;
 pub use world::Now;
 
+use self::findings::{Finding, Findings};
 use self::inbox::{Inbox, RescanOrder};
 use self::inheritance::Inheritance;
 use self::periodic::Periodic;
 use self::surveyor::Surveyor;
-use self::traffic::{Found, MAIN, Mailbox, Message, Token};
+use self::traffic::{MAIN, Mailbox, Message, Token};
 use self::world::World;
 use crate::event::{Cause, Origin};
 use crate::moment::Moment;
@@ -56,8 +59,6 @@ const READS_MAX: usize = 2;
 const EVENT_LEN_MAX: usize = 2048;
 /// Events that the kernel keeps for a group at most, by default: after so many, all that waited is read.
 const QUEUE_LEN: u64 = 16_384;
-/// Findings that wait for what the kernel reported before them; beyond that they are told at once, perhaps twice.
-const FINDINGS_MAX: usize = 64;
 /// The token of the mailbox in the poller; groups have their own numbers.
 const MAIL: u64 = u64::MAX;
 
@@ -84,8 +85,7 @@ pub struct Monitor {
     inbox: Arc<Inbox>,
     surveyor: Option<JoinHandle<()>>,
     buffer: Box<[u8]>,
-    /// What surveyors found, each with how many events had been read by then.
-    findings: VecDeque<(u64, Finding)>,
+    findings: Findings,
     events_read: u64,
     rule_sets: u64,
     /// When everything that the kernel had reported was read, last.
@@ -100,15 +100,6 @@ pub struct Monitor {
     inheritance: Inheritance,
     /// Every rule of the rule set is armed, or degraded, and that is still to be told.
     is_settled: bool,
-}
-
-/// Something that a surveyor tells, to be passed on once what the kernel reported before it is read.
-#[derive(Debug)]
-enum Finding {
-    /// A walk found these.
-    Found(Found),
-    /// The rescan of this number for the rule of this name is over.
-    Rescanned(Arc<str>, u64),
 }
 
 impl Monitor {
@@ -136,7 +127,7 @@ impl Monitor {
             inbox,
             surveyor: Some(thread),
             buffer: vec![0; BUFFER_LEN].into_boxed_slice(),
-            findings: VecDeque::new(),
+            findings: Findings::default(),
             events_read: 0,
             rule_sets: 0,
             good: None,
@@ -182,7 +173,8 @@ impl Monitor {
     }
 
     /// Takes in what is ready, and does what is due. To be called when the descriptor is readable and at
-    /// [`Monitor::next_deadline`]; never waits.
+    /// [`Monitor::next_deadline`]; never waits. What rescans find is told of a rule as far as it has room, and else
+    /// later.
     ///
     /// # Errors
     /// The system refuses to read a group, or the kernel speaks another language: this monitor is of no more use.
@@ -190,6 +182,7 @@ impl Monitor {
         &mut self,
         now: Now,
         attributor: &mut dyn Attributor,
+        room: Room<'_>,
         notices: &mut Vec<Notice>,
     ) -> io::Result<()> {
         let mut is_drained = true;
@@ -208,7 +201,7 @@ impl Monitor {
         if is_drained {
             self.good = Some(now);
         }
-        self.tell_findings(is_drained, now, notices);
+        self.tell_findings(is_drained, now, room, notices);
         if is_drained {
             while let Some(held) = self.world.arrivals.next_due(now.moment) {
                 self.world.look_again(held, now, notices);
@@ -241,8 +234,8 @@ impl Monitor {
     }
 
     /// When there is something to do that no descriptor tells of.
-    pub fn next_deadline(&self) -> Option<Moment> {
-        let findings = (!self.findings.is_empty()).then(Moment::default);
+    pub fn next_deadline(&self, room: Room<'_>) -> Option<Moment> {
+        let findings = self.findings.next_deadline(|name| self.world.roster.by_name(name).map_or(1, room));
         let deadlines = [findings, self.world.arrivals.next_deadline(), self.periodic.next_deadline()];
         deadlines.into_iter().flatten().min()
     }
@@ -359,12 +352,10 @@ impl Monitor {
                 Message::Chart(surveyor, root, attachments) => {
                     self.world.attach(surveyor, root, attachments);
                 }
-                Message::Found(found) => self.keep(Finding::Found(found), now, notices),
-                Message::Rescanned(name, number) => {
-                    self.keep(Finding::Rescanned(name, number), now, notices);
-                }
+                Message::Found(found) => self.keep_found(found, now, notices),
+                Message::Rescanned(name, number) => self.keep_own(&name, Finding::Rescanned(number)),
                 Message::Lost(root, is_dir) => self.world.lost(root, is_dir, now, notices),
-                Message::Walked(number) => self.world.recent.finish(number),
+                Message::Walked(number) => self.findings.walked(number),
                 Message::Users(users) => self.world.causes.learn(users),
                 Message::State(root, state) => self.world.note(root, state, notices),
                 Message::Unreadable(root, path, count) => {
@@ -373,37 +364,6 @@ impl Monitor {
                 Message::Settled(number) if number == self.rule_sets => self.is_settled = true,
                 Message::Settled(_) => {}
             }
-        }
-    }
-
-    fn keep(&mut self, finding: Finding, now: Now, notices: &mut Vec<Notice>) {
-        self.findings.push_back((self.events_read, finding));
-        while self.findings.len() > FINDINGS_MAX {
-            self.tell_finding(now, notices);
-        }
-    }
-
-    /// Tells what surveyors found, once everything is read that the kernel had reported by then.
-    fn tell_findings(&mut self, is_drained: bool, now: Now, notices: &mut Vec<Notice>) {
-        while let Some((read_before, _)) = self.findings.front() {
-            if !is_drained && self.events_read < read_before + QUEUE_LEN {
-                return;
-            }
-            self.tell_finding(now, notices);
-        }
-    }
-
-    fn tell_finding(&mut self, now: Now, notices: &mut Vec<Notice>) {
-        match self.findings.pop_front() {
-            Some((_, Finding::Found(found))) => self.world.found(&found, now, notices),
-            Some((_, Finding::Rescanned(name, number))) => {
-                let is_answer = self.asked_rescans.get(&name).is_some_and(|asked| *asked <= number);
-                if is_answer && let Some(rule) = self.world.roster.by_name(&name) {
-                    self.asked_rescans.remove(&name);
-                    notices.push(Notice::RescanDone { rule });
-                }
-            }
-            None => {}
         }
     }
 

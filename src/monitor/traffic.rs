@@ -2,12 +2,12 @@
 //!
 //! Word from a surveyor comes through a bounded channel: it waits for the loop, never the other way round.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::atlas::NodeId;
 use super::territory::Door;
@@ -197,6 +197,7 @@ pub enum By {
 pub struct Outbox {
     messages: SyncSender<Message>,
     wakeup: Arc<Wakeup>,
+    gate: Arc<Gate>,
 }
 
 /// Where messages wait for the loop: the loop's end.
@@ -204,7 +205,12 @@ pub struct Outbox {
 pub struct Mailbox {
     messages: Receiver<Message>,
     wakeup: Arc<Wakeup>,
+    gate: Arc<Gate>,
 }
+
+/// Rules, by their names, that have no room for more of what their walks find: these walks wait.
+#[derive(Debug, Default)]
+pub struct Gate(Mutex<BTreeSet<Arc<str>>>);
 
 /// The loop does not listen any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -217,7 +223,9 @@ pub struct Over;
 pub fn mail() -> io::Result<(Outbox, Mailbox)> {
     let wakeup = Arc::new(Wakeup::new()?);
     let (sender, receiver) = sync_channel(MESSAGES_MAX);
-    Ok((Outbox { messages: sender, wakeup: Arc::clone(&wakeup) }, Mailbox { messages: receiver, wakeup }))
+    let gate = Arc::<Gate>::default();
+    let outbox = Outbox { messages: sender, wakeup: Arc::clone(&wakeup), gate: Arc::clone(&gate) };
+    Ok((outbox, Mailbox { messages: receiver, wakeup, gate }))
 }
 
 impl Outbox {
@@ -230,6 +238,33 @@ impl Outbox {
         self.wakeup.wake();
         Ok(())
     }
+
+    /// Which walks wait.
+    pub fn gate(&self) -> &Gate {
+        &self.gate
+    }
+}
+
+impl Gate {
+    /// The walks of this rule wait from now on.
+    pub fn close(&self, rule: &Arc<str>) {
+        self.lock().insert(Arc::clone(rule));
+    }
+
+    /// They go on, once their surveyor is woken.
+    pub fn open(&self, rule: &str) {
+        self.lock().remove(rule);
+    }
+
+    /// Whether they wait.
+    pub fn is_closed(&self, rule: &str) -> bool {
+        self.lock().contains(rule)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeSet<Arc<str>>> {
+        // Nothing that holds it can panic half-way.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Mailbox {
@@ -241,6 +276,11 @@ impl Mailbox {
     /// What becomes readable when there is a message.
     pub fn wakeup(&self) -> &Wakeup {
         &self.wakeup
+    }
+
+    /// Which walks wait.
+    pub fn gate(&self) -> &Gate {
+        &self.gate
     }
 }
 

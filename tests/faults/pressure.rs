@@ -247,6 +247,36 @@ fn status(place: &Place) -> serde_json::Value {
 }
 
 #[test]
+fn what_found_no_room_is_found_by_one_walk_that_waits_for_room() {
+    if !require_root("what_found_no_room_is_found_by_one_walk_that_waits_for_room") {
+        return;
+    }
+    let place = Place::new(0);
+    let recorder = Recorder::new(&place, 8, "");
+    let (input, other) = (place.input(), place.directory("other"));
+    let rules = recorder.rule("crowded", &input, "queue-limit = 40\nconcurrency = 8")
+        + &recorder.rule("other", &other, "queue-limit = 4\nconcurrency = 8");
+    let (lives, mut changes) = (Lives::begin(&place, &rules), Changes::default());
+    lives.daemon.signal(libc::SIGSTOP);
+    for number in 0..1_500 {
+        changes.write(&input.join(number.to_string()));
+    }
+    // Another rule that owes a walk does not wait for the first.
+    for number in 0..20 {
+        changes.write(&other.join(format!("other-{number}")));
+    }
+    lives.daemon.signal(libc::SIGCONT);
+    let log =
+        || lives.daemon.log().lines().filter(|line| !line.contains(" run ")).collect::<Vec<_>>().join("\n");
+    recorder.wait_until_answered(&changes, log);
+    let walks = lives.daemon.log().matches("rescan rule=crowded").count();
+    assert!((1..=2).contains(&walks), "{walks} walks\n{}", log());
+    // Those that ran before the walk are found once more, and no others.
+    let runs = recorder.history().runs();
+    assert!(runs <= 1_520 + 200, "{runs} runs\n{}", log());
+}
+
+#[test]
 fn a_flood_of_names_stays_within_fixed_memory_and_loses_nothing() {
     if !require_root("a_flood_of_names_stays_within_fixed_memory_and_loses_nothing") {
         return;

@@ -89,12 +89,14 @@ impl Watched {
 
     /// One turn, after waiting at most so long.
     pub fn turn(&mut self, longest: Duration) {
-        let rest = self.monitor.next_deadline().map(|due| due.since(clock::monotonic()));
+        let rest = self.monitor.next_deadline(&|_| usize::MAX).map(|due| due.since(clock::monotonic()));
         let wait = rest.map_or(longest, |rest| longest.min(rest)) + Duration::from_micros(999);
         let timeout = PollTimeout::try_from(wait).expect("a short time");
         poll(&mut [PollFd::new(self.monitor.as_fd(), PollFlags::POLLIN)], timeout).expect("poll");
         let now = Now { moment: clock::monotonic(), wall: clock::wall() };
-        self.monitor.turn(now, &mut Unattributed, &mut self.notices).expect("the kernel's own words");
+        self.monitor
+            .turn(now, &mut Unattributed, &|_| usize::MAX, &mut self.notices)
+            .expect("the kernel's own words");
     }
 
     /// The events so far.

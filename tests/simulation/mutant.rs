@@ -142,8 +142,8 @@ impl Subject for Mutant {
         self.engine.is_idle()
     }
 
-    fn has_room(&self, rule: RuleId) -> bool {
-        self.engine.has_room(rule)
+    fn room(&self, rule: RuleId) -> usize {
+        self.engine.room(rule)
     }
 
     fn changes(&self) -> Vec<Change> {

@@ -16,7 +16,7 @@ pub trait Subject {
     fn running(&self) -> usize;
     fn is_finished(&self) -> bool;
     fn is_idle(&self) -> bool;
-    fn has_room(&self, rule: RuleId) -> bool;
+    fn room(&self, rule: RuleId) -> usize;
     fn changes(&self) -> Vec<Change>;
     fn kept_event(&self, rule: &str, path: &Path) -> Option<Event>;
     fn kept_state(&self, rule: &str) -> Option<KeptState>;
@@ -55,8 +55,8 @@ impl Subject for Engine {
         Engine::is_idle(self)
     }
 
-    fn has_room(&self, rule: RuleId) -> bool {
-        Engine::has_room(self, rule)
+    fn room(&self, rule: RuleId) -> usize {
+        Engine::room(self, rule)
     }
 
     fn changes(&self) -> Vec<Change> {

@@ -216,7 +216,7 @@ impl World {
             }
             Happening::Finding(name, path) => match self.rule(&name) {
                 Some(rule)
-                    if self.prng.chance(80) && !self.subject.has_room(rule) && !self.is_paused(rule) =>
+                    if self.prng.chance(80) && self.subject.room(rule) == 0 && !self.is_paused(rule) =>
                 {
                     self.oracle.sometimes.saw("a walk that waited for room");
                     self.plan(millis(5), Happening::Finding(name, path));

@@ -39,7 +39,7 @@ fn a_flood_of_a_million_paths_takes_no_more_room_than_the_limit() {
     assert_eq!((count(&actions, is_over), count(&actions, is_rescan)), (1, 0), "it is told once");
     let status = engine.status(RuleId(0)).expect("a rule");
     assert_eq!((status.waiting_paths, status.waiting), (10_000, 1_000_000));
-    assert!(status.owes_rescan && !engine.has_room(RuleId(0)));
+    assert!(status.owes_rescan && engine.room(RuleId(0)) == 0);
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn above_the_limit_of_all_rules_every_rule_owes_a_rescan_until_half_is_free() {
     actions.extend(touch(&mut engine, 2, 0..9));
     assert_eq!((count(&actions, is_over), count(&actions, is_rescan)), (2, 0), "each is told once");
     assert!(touch(&mut engine, 0, 0..9).is_empty(), "what waits already takes no more room");
-    assert!((0..3).all(|rule| !engine.has_room(RuleId(rule))));
+    assert!((0..3).all(|rule| engine.room(RuleId(rule)) == 0));
 
     let actions = engine.handle(Moment::since_start(Duration::from_secs(1)), Input::Tick);
     assert_eq!(count(&actions, |action| matches!(action, Action::Spawn(_))), 1);
@@ -61,7 +61,7 @@ fn above_the_limit_of_all_rules_every_rule_owes_a_rescan_until_half_is_free() {
     let exited = Input::Exited { run: RunId(1), exit: Exit::Code(0) };
     let actions = engine.handle(Moment::since_start(Duration::from_secs(1)), exited);
     assert_eq!(count(&actions, is_rescan), 2);
-    assert!((0..3).all(|rule| engine.has_room(RuleId(rule))));
+    assert!((0..3).all(|rule| engine.room(RuleId(rule)) > 0));
     for rule in [1, 2] {
         assert_eq!(engine.status(RuleId(rule)).map(|status| status.is_rescanning), Some(true));
     }
@@ -83,7 +83,7 @@ fn a_walk_that_waits_for_room_never_makes_its_rule_owe_another() {
         });
         runs += usize::from(spawned.is_some());
         now = now + Duration::from_millis(1);
-        if walks > 0 && engine.has_room(RuleId(0)) {
+        if walks > 0 && engine.room(RuleId(0)) > 0 {
             let Some(path) = findings.next() else { break };
             let found =
                 Event { path: PathBuf::from(format!("/f{path}")).into(), ..event("", EventMask::ARRIVED) };

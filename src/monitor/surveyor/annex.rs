@@ -132,6 +132,11 @@ impl Surveyor {
         }
     }
 
+    /// Wakes the annexes: a walk that waited for room may be theirs.
+    pub(super) fn resume_annexes(&self) {
+        self.annexes.values().for_each(|annex| annex.ask(|orders| orders.resumes = true));
+    }
+
     /// Passes a rescan on to the annexes that have to do with one of these roots; gives those that will answer.
     pub(super) fn forward_rescan(&self, ids: &[RootId], order: &RescanOrder) -> BTreeSet<PathBuf> {
         let has_one =

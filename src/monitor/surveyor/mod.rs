@@ -63,7 +63,7 @@ pub struct Surveyor {
     dirty: BTreeSet<RootId>,
     walks: VecDeque<Walk>,
     rescans: VecDeque<RescanOrder>,
-    rescan: Option<Rescan>,
+    under_way: Vec<Rescan>,
     /// When roots that could not be watched are tried again, and how long it was until then.
     retries: BTreeMap<RootId, (Moment, Duration)>,
     /// The number of the rule set that is being armed, and its roots that are not.
@@ -103,7 +103,7 @@ impl Surveyor {
             dirty: BTreeSet::new(),
             walks: VecDeque::new(),
             rescans: VecDeque::new(),
-            rescan: None,
+            under_way: Vec::new(),
             retries: BTreeMap::new(),
             settling: None,
             asked: 0,
@@ -147,7 +147,8 @@ impl Surveyor {
     /// One round; says whether it was the last.
     fn turn(&mut self) -> Result<bool, Over> {
         let is_one_at_work = self.look_after_annexes()?;
-        if !self.has_work() && !is_one_at_work && self.walked != self.asked {
+        let is_through = self.walks.is_empty() && self.under_way.is_empty();
+        if !self.has_work() && is_through && !is_one_at_work && self.walked != self.asked {
             self.walked = self.asked;
             self.outbox.tell(Message::Walked(self.walked))?;
         }
@@ -173,7 +174,8 @@ impl Surveyor {
         self.retry();
         self.survey_batch()?;
         self.rescan_on()?;
-        if let Some(mut walk) = self.walks.pop_front() {
+        let next = self.walks.iter().position(|walk| !self.waits(walk));
+        if let Some(mut walk) = next.and_then(|next| self.walks.remove(next)) {
             match self.walk_on(&mut walk)? {
                 true => self.walked(&walk.purpose)?,
                 false => self.walks.push_front(walk),
@@ -184,7 +186,7 @@ impl Surveyor {
     }
 
     fn has_work(&self) -> bool {
-        !self.dirty.is_empty() || !self.walks.is_empty() || self.has_rescan_to_do()
+        !self.dirty.is_empty() || !self.walks.iter().all(|walk| self.waits(walk)) || self.has_rescan_to_do()
     }
 
     fn timeout(&self, is_one_at_work: bool) -> Option<Duration> {
@@ -202,6 +204,10 @@ impl Surveyor {
             self.replace_roots(number, roots)?;
         }
         self.forward(&mut orders);
+        if orders.resumes {
+            // This very order has woken us.
+            self.resume_annexes();
+        }
         orders.take.into_iter().for_each(|(order, is_new)| self.take_handed_over(order, is_new));
         orders.grafts.into_iter().for_each(|graft| self.take_graft(graft));
         for id in orders.drop {
@@ -400,8 +406,8 @@ impl Surveyor {
                     (false, _) => Ok(()),
                 }
             }
-            Purpose::Rescan => {
-                self.rescan_walked();
+            Purpose::Rescan(number) => {
+                self.rescan_walked(*number);
                 Ok(())
             }
             Purpose::Enter | Purpose::Trim => Ok(()),

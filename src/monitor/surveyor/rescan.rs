@@ -18,7 +18,7 @@ use super::walk::{Purpose, Report, Walk, audience};
 use crate::matcher::RootId;
 use crate::sys::place;
 
-/// The rescan under way.
+/// A rescan under way. There is one at a time, and others beside those that wait for room (see `Gate`).
 #[derive(Debug)]
 pub struct Rescan {
     order: RescanOrder,
@@ -30,62 +30,73 @@ pub struct Rescan {
     annexes: BTreeSet<PathBuf>,
 }
 
+/// Rescans under way at once, however many wait for room.
+const UNDER_WAY_MAX: usize = 16;
+
+impl Rescan {
+    fn is_over(&self) -> bool {
+        self.is_begun && self.walks_left == 0 && self.annexes.is_empty()
+    }
+}
+
 impl Surveyor {
     /// Goes on with rescans, when there is nothing to survey.
     pub(super) fn rescan_on(&mut self) -> Result<(), Over> {
         if !self.dirty.is_empty() {
             return Ok(());
         }
-        match &mut self.rescan {
-            None => {
-                let Some(order) = self.rescans.pop_front() else { return Ok(()) };
-                // Events may have been lost that told of changes on the way.
-                self.dirty.extend(roots_of(&self.roots, &order.rule));
-                let annexes = BTreeSet::new();
-                self.rescan = Some(Rescan { order, is_begun: false, walks_left: 0, annexes });
-                Ok(())
-            }
-            Some(rescan) if !rescan.is_begun => {
-                rescan.is_begun = true;
-                let order = rescan.order.clone();
-                self.begin(&order)
-            }
-            Some(rescan) if rescan.walks_left == 0 && rescan.annexes.is_empty() => {
-                let order = rescan.order.clone();
-                self.rescan = None;
-                match &self.chief {
-                    Some(chief) => {
-                        let point = self.realm.clone().unwrap_or_default();
-                        chief.order(|orders| orders.rescanned.push((point, order.number)));
-                        Ok(())
-                    }
-                    None => self.outbox.tell(Message::Rescanned(order.rule, order.number)),
+        if let Some(over) = self.under_way.iter().position(Rescan::is_over) {
+            let order = self.under_way.swap_remove(over).order;
+            return match &self.chief {
+                Some(chief) => {
+                    let point = self.realm.clone().unwrap_or_default();
+                    chief.order(|orders| orders.rescanned.push((point, order.number)));
+                    Ok(())
                 }
-            }
-            Some(_) => Ok(()),
+                None => self.outbox.tell(Message::Rescanned(order.rule, order.number)),
+            };
         }
+        if let Some(rescan) = self.under_way.iter_mut().find(|rescan| !rescan.is_begun) {
+            rescan.is_begun = true;
+            let order = rescan.order.clone();
+            return self.begin(&order);
+        }
+        if let Some(next) = self.next_rescan()
+            && let Some(order) = self.rescans.remove(next)
+        {
+            // Events may have been lost that told of changes on the way.
+            self.dirty.extend(roots_of(&self.roots, &order.rule));
+            let annexes = BTreeSet::new();
+            self.under_way.push(Rescan { order, is_begun: false, walks_left: 0, annexes });
+        }
+        Ok(())
     }
 
     /// Whether something can be done for a rescan at once.
     pub(super) fn has_rescan_to_do(&self) -> bool {
-        match &self.rescan {
-            None => !self.rescans.is_empty(),
-            Some(rescan) => !rescan.is_begun || rescan.walks_left == 0 && rescan.annexes.is_empty(),
-        }
+        self.under_way.iter().any(|rescan| !rescan.is_begun || rescan.is_over())
+            || self.next_rescan().is_some()
     }
 
-    /// A walk of the rescan under way is over.
-    pub(super) fn rescan_walked(&mut self) {
-        if let Some(rescan) = &mut self.rescan {
+    /// The rescan that can be begun: the first, once those under way all wait for room, and its rule is none of them.
+    fn next_rescan(&self) -> Option<usize> {
+        let waits = |rule: &Arc<str>| self.outbox.gate().is_closed(rule);
+        let is_free = self.under_way.len() < UNDER_WAY_MAX
+            && self.under_way.iter().all(|rescan| waits(&rescan.order.rule));
+        self.rescans.iter().position(|order| !waits(&order.rule)).filter(|_| is_free)
+    }
+
+    /// A walk of a rescan is over.
+    pub(super) fn rescan_walked(&mut self, number: u64) {
+        for rescan in self.under_way.iter_mut().filter(|rescan| rescan.order.number == number) {
             rescan.walks_left = rescan.walks_left.saturating_sub(1);
         }
     }
 
-    /// An annex is through with its part of a rescan, or does not answer.
+    /// An annex is through with its part of a rescan, or, without its number, does not answer for any.
     pub(super) fn rescan_answered(&mut self, point: &Path, number: Option<u64>) {
-        if let Some(rescan) = &mut self.rescan
-            && number.is_none_or(|number| number == rescan.order.number)
-        {
+        let is_meant = |rescan: &&mut Rescan| number.is_none_or(|number| number == rescan.order.number);
+        for rescan in self.under_way.iter_mut().filter(is_meant) {
             rescan.annexes.remove(point);
         }
     }
@@ -94,6 +105,7 @@ impl Surveyor {
         let report =
             Report { audience: audience(&order.rule), origin: order.origin, since: Some(order.since) };
         let ids: Vec<RootId> = roots_of(&self.roots, &order.rule).collect();
+        let purpose = Purpose::Rescan(order.number);
         let mut walks = 0;
         let annexes = self.forward_rescan(&ids, order);
         for id in ids {
@@ -109,19 +121,19 @@ impl Surveyor {
                     }
                     walks += bases.len();
                     self.walks.extend(
-                        bases.into_iter().map(|base| Walk::new(base, Purpose::Rescan, Some(report.clone()))),
+                        bases.into_iter().map(|base| Walk::new(base, purpose.clone(), Some(report.clone()))),
                     );
                 }
                 Some(Standing::Missing | Standing::Foreign(_) | Standing::Refused) | None => {
                     // Of a graft only the walk is ours.
                     walks += bases.len();
                     self.walks.extend(
-                        bases.into_iter().map(|base| Walk::new(base, Purpose::Rescan, Some(report.clone()))),
+                        bases.into_iter().map(|base| Walk::new(base, purpose.clone(), Some(report.clone()))),
                     );
                 }
             }
         }
-        if let Some(rescan) = &mut self.rescan {
+        if let Some(rescan) = self.under_way.iter_mut().find(|rescan| rescan.order.number == order.number) {
             rescan.walks_left = walks;
             rescan.annexes = annexes;
         }

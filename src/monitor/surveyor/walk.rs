@@ -1,8 +1,9 @@
 //! Walking a tree in slices: each directory is made known and marked first, then listed, so that nothing that
 //! comes into it is missed; what is found can be reported.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -40,6 +41,19 @@ pub struct Walk {
     parent: Option<ObjectKey>,
     /// Directories still to be walked, the next one last.
     stack: Vec<Step>,
+    /// What a rescan found and has not told, the next one last: its rule may have no room for it.
+    untold: Vec<Untold>,
+}
+
+/// Entries of a directory that a rescan found.
+#[derive(Debug)]
+struct Untold {
+    below: PathBuf,
+    path: PathBuf,
+    id: NodeId,
+    is_foreign: bool,
+    /// Their names, each with a NUL behind it: there may be a million of them.
+    names: Vec<u8>,
 }
 
 /// What a walk is for.
@@ -49,8 +63,8 @@ pub enum Purpose {
     Arm(RootId, u64),
     /// Marking a directory that came into a tree, and all below it.
     Enter,
-    /// Finding what changed for the rule of the rescan under way.
-    Rescan,
+    /// Finding what changed for a rule, by the rescan of this number.
+    Rescan(u64),
     /// Taking marks away that nobody wants any more.
     Trim,
 }
@@ -102,7 +116,7 @@ impl Walk {
     /// A walk that begins at a directory.
     pub fn new(base: PathBuf, purpose: Purpose, report: Option<Report>) -> Walk {
         let step = Step { below: PathBuf::new(), parent: None, is_all_new: false, is_leaf: false };
-        Walk { base, purpose, report, parent: None, stack: vec![step] }
+        Walk { base, purpose, report, parent: None, stack: vec![step], untold: Vec::new() }
     }
 
     /// … which is in a directory that is known by its handle.
@@ -130,6 +144,10 @@ impl Surveyor {
             // It went away; whoever asked is told by the marks on the way to it.
             return Ok(true);
         };
+        if let Some(untold) = walk.untold.pop() {
+            self.tell_untold(walk, &base, untold)?;
+            return Ok(walk.untold.is_empty() && walk.stack.is_empty());
+        }
         let at = walk.stack.len().saturating_sub(SLICE_LEN);
         let steps = walk.stack.split_off(at);
         let mut visits = Vec::with_capacity(steps.len());
@@ -139,13 +157,13 @@ impl Surveyor {
         }
         match walk.purpose {
             Purpose::Trim => self.trim_visits(&visits)?,
-            Purpose::Arm(..) | Purpose::Enter | Purpose::Rescan => self.mark_visits(&mut visits)?,
+            Purpose::Arm(..) | Purpose::Enter | Purpose::Rescan(_) => self.mark_visits(&mut visits)?,
         }
         for visit in visits.into_iter().filter(|visit| !visit.step.is_leaf) {
             self.pulse.beat();
             self.list(walk, visit)?;
         }
-        Ok(walk.stack.is_empty())
+        Ok(walk.untold.is_empty() && walk.stack.is_empty())
     }
 
     fn base(&self, walk: &Walk) -> Option<Base> {
@@ -155,6 +173,39 @@ impl Surveyor {
         let mount = place::mount_id(fd.as_fd());
         let is_mixed = self.mounts.of(&walk.base).is_some_and(|mount| mount.kind == "btrfs");
         Some(Base { fd, status, fsid, mount, is_mixed })
+    }
+
+    /// Whether a walk is not to go on: its rule has no room for what it finds.
+    pub(super) fn waits(&self, walk: &Walk) -> bool {
+        match walk.report.as_ref().map(|report| &report.audience) {
+            Some(Audience::Rule(rule)) => self.outbox.gate().is_closed(rule),
+            Some(Audience::Everybody | Audience::Root(_)) | None => false,
+        }
+    }
+
+    /// Tells of some of what was found in a directory; if another is there by now, events have told of that.
+    fn tell_untold(&self, walk: &mut Walk, base: &Base, mut untold: Untold) -> Result<(), Over> {
+        let below = if untold.below.as_os_str().is_empty() { Path::new(".") } else { &untold.below };
+        let Ok(at) = place::open_directory(base.fd.as_fd(), below) else { return Ok(()) };
+        let fsid = untold.id.key.fsid();
+        if handle::of(at.as_fd(), Path::new(".")).map(|handle| handle.on(fsid)).as_ref() != Ok(&untold.id.key)
+        {
+            return Ok(());
+        }
+        let mut found = Vec::new();
+        while found.len() < FOUND_MAX
+            && let Some(name) = untold.pop()
+        {
+            // Gone again: an event tells of that.
+            if let Some(status) = status(&at, &name) {
+                found.push(look(&at, &name, status.kind, &untold.id.key, untold.is_foreign));
+            }
+        }
+        self.tell_found(walk, &untold.id, &untold.path, &mut found)?;
+        if !untold.names.is_empty() {
+            walk.untold.push(untold);
+        }
+        Ok(())
     }
 
     fn visit(&mut self, walk: &Walk, base: &Base, step: Step) -> Option<Visit> {
@@ -219,6 +270,8 @@ impl Surveyor {
         let Visit { step, path, fd, id, is_foreign, .. } = visit;
         let Ok(at) = fd.try_clone() else { return Ok(()) };
         let mut found = Vec::new();
+        let mut names = Vec::new();
+        let is_rescan = matches!(walk.purpose, Purpose::Rescan(_));
         for entry in Listing::of(fd).map_while(Result::ok) {
             let kind = entry.kind.or_else(|| Some(status(&at, &entry.name)?.kind));
             let Some(kind) = kind else { continue };
@@ -227,7 +280,10 @@ impl Surveyor {
                     || report.since.is_none()
                     || status(&at, &entry.name).is_some_and(|status| report.includes(status.changed))
             });
-            if is_new {
+            if is_new && is_rescan {
+                names.extend_from_slice(entry.name.as_bytes());
+                names.push(0);
+            } else if is_new {
                 found.push(look(&at, &entry.name, kind, &id.key, is_foreign));
             }
             if found.len() == FOUND_MAX {
@@ -242,7 +298,11 @@ impl Surveyor {
                 }
             }
         }
-        self.tell_found(walk, &id, &path, &mut found)
+        self.tell_found(walk, &id, &path, &mut found)?;
+        if !names.is_empty() {
+            walk.untold.push(Untold { below: step.below, path, id, is_foreign, names });
+        }
+        Ok(())
     }
 
     fn tell_found(
@@ -270,7 +330,7 @@ impl Surveyor {
         let concerned = self.index.homes(&path).filter_map(|(id, home)| {
             let is_concerned = match &walk.purpose {
                 Purpose::Arm(root, _) => *root == id,
-                Purpose::Enter | Purpose::Rescan | Purpose::Trim => true,
+                Purpose::Enter | Purpose::Rescan(_) | Purpose::Trim => true,
             };
             self.roots.get(&id).filter(|_| is_concerned).map(|root| (root, home))
         });
@@ -289,6 +349,15 @@ impl Surveyor {
         }
         // To take marks away, everything has to be seen: nobody may want it any more.
         (is_entered || walk.purpose == Purpose::Trim, is_leaf)
+    }
+}
+
+impl Untold {
+    /// Takes out the last name.
+    fn pop(&mut self) -> Option<OsString> {
+        self.names.pop()?;
+        let begin = self.names.iter().rposition(|byte| *byte == 0).map_or(0, |end| end + 1);
+        Some(OsString::from_vec(self.names.split_off(begin)))
     }
 }
 
