@@ -117,7 +117,9 @@ impl Causes {
         if pid <= 0 || is_nobody {
             return None;
         }
-        self.hear();
+        if self.listening == Listening::On {
+            self.hear();
+        }
         if self.is_remembered()
             && let Some(member) = self.members.get(&pid)
         {
@@ -136,18 +138,17 @@ impl Causes {
         self.connector.as_ref().map(|connector| connector.as_fd())
     }
 
-    /// Takes in what the kernel has told so far.
+    /// Takes in what the kernel has told so far; what it tells unasked is read and passed over, or it would wake us for
+    /// ever.
     pub fn hear(&mut self) {
-        if self.listening != Listening::On {
-            return;
-        }
         for _ in 0..HEARD_MAX {
             let Some(connector) = &self.connector else { return };
             match connector.hear() {
+                Heard::Nothing => return,
+                Heard::Fork(_) | Heard::Lost | Heard::Other if self.listening != Listening::On => {}
                 Heard::Fork(fork) => self.forked(fork),
                 Heard::Lost => self.is_complete = false,
                 Heard::Other => {}
-                Heard::Nothing => return,
             }
         }
     }

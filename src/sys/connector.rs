@@ -79,7 +79,6 @@ impl Connector {
         // SAFETY: All zero is an address: any port.
         let mut address: libc::sockaddr_nl = unsafe { std::mem::zeroed() };
         address.nl_family = u16::try_from(libc::AF_NETLINK).expect("address families are small");
-        address.nl_groups = 1 << (GROUP - 1);
         let len = libc::socklen_t::try_from(size_of_val(&address)).expect("an address is short");
         // SAFETY: bind(2) reads an address of this length.
         let bound = unsafe { libc::bind(socket.as_raw_fd(), (&raw const address).cast(), len) };
@@ -91,20 +90,39 @@ impl Connector {
     /// Has the kernel tell of forks, before this returns.
     ///
     /// # Errors
-    /// Those of send(2); a kernel that does not want to says nothing.
+    /// Those of setsockopt(2) and send(2); a kernel that does not want to says nothing.
     pub fn listen(&self) -> Result<(), Errno> {
+        self.set_membership(libc::NETLINK_ADD_MEMBERSHIP)?;
         match self.filter {
             Filter::Forks => self.ask(&[libc::PROC_CN_MCAST_LISTEN, libc::PROC_EVENT_FORK]),
             Filter::Everything => self.ask(&[libc::PROC_CN_MCAST_LISTEN]),
         }
     }
 
-    /// Has the kernel tell nothing more.
+    /// Has the kernel tell nothing more, also while others listen: before Linux 6.6 that goes to all members.
     ///
     /// # Errors
-    /// Those of send(2).
+    /// Those of setsockopt(2) and send(2).
     pub fn ignore(&self) -> Result<(), Errno> {
-        self.ask(&[libc::PROC_CN_MCAST_IGNORE])
+        let left = self.set_membership(libc::NETLINK_DROP_MEMBERSHIP);
+        self.ask(&[libc::PROC_CN_MCAST_IGNORE]).and(left)
+    }
+
+    #[expect(unsafe_code, reason = "nix does not know the options of netlink(7)")]
+    fn set_membership(&self, option: libc::c_int) -> Result<(), Errno> {
+        let len = libc::socklen_t::try_from(size_of_val(&GROUP)).expect("a number is short");
+        let group = &GROUP;
+        // SAFETY: setsockopt(2) reads a number of this length.
+        let result = unsafe {
+            libc::setsockopt(
+                self.socket.as_raw_fd(),
+                libc::SOL_NETLINK,
+                option,
+                (&raw const *group).cast(),
+                len,
+            )
+        };
+        Errno::result(result).map(drop)
     }
 
     /// The next thing that was told.

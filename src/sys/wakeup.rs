@@ -24,7 +24,7 @@ impl Wakeup {
     /// Makes it readable; that it is already is fine.
     pub fn wake(&self) {
         // EAGAIN: the counter is full, so it is readable.
-        self.0.write(1).ok();
+        while self.0.write(1) == Err(Errno::EINTR) {}
     }
 
     /// Makes it unreadable until the next [`Wakeup::wake`].

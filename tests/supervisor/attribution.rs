@@ -14,6 +14,30 @@ use nix::sys::fanotify::{EventFFlags, Fanotify, InitFlags, MarkFlags, MaskFlags}
 use crate::common;
 use crate::supervised::*;
 
+#[test]
+fn who_does_not_listen_is_not_told_what_others_are_told() {
+    use facron::sys::connector::{Connector, Filter, Heard};
+    if !common::require_root("who_does_not_listen_is_not_told_what_others_are_told") {
+        return;
+    }
+    let [listener, other] = [(); 2].map(|()| Connector::open(Filter::Everything).expect("root may"));
+    let told = |connector: &Connector| {
+        std::iter::from_fn(|| Some(connector.hear())).position(|heard| heard == Heard::Nothing)
+    };
+    for is_before in [true, false] {
+        if !is_before {
+            other.listen().expect("root may");
+            other.ignore().expect("it listened");
+            while other.hear() != Heard::Nothing {}
+        }
+        listener.listen().expect("root may");
+        assert!(std::process::Command::new("/bin/true").status().expect("it starts").success());
+        assert!(told(&listener) > Some(0), "the kernel tells of forks");
+        assert_eq!(told(&other), Some(0), "before it listened: {is_before}");
+        listener.ignore().expect("it listened");
+    }
+}
+
 /// A directory whose closes after writing are reported with their process.
 struct Watched {
     directory: tempfile::TempDir,
