@@ -109,6 +109,8 @@ enum Finding {
     Found(Found),
     /// The rescan of this number for the rule of this name is over.
     Rescanned(Arc<str>, u64),
+    /// All walks up to the one of this number are over.
+    Walked(u64),
 }
 
 impl Monitor {
@@ -364,7 +366,7 @@ impl Monitor {
                     self.keep(Finding::Rescanned(name, number), now, notices);
                 }
                 Message::Lost(root, is_dir) => self.world.lost(root, is_dir, now, notices),
-                Message::Walked(number) => self.world.recent.finish(number),
+                Message::Walked(number) => self.keep(Finding::Walked(number), now, notices),
                 Message::Users(users) => self.world.causes.learn(users),
                 Message::State(root, state) => self.world.note(root, state, notices),
                 Message::Unreadable(root, path, count) => {
@@ -396,6 +398,7 @@ impl Monitor {
     fn tell_finding(&mut self, now: Now, notices: &mut Vec<Notice>) {
         match self.findings.pop_front() {
             Some((_, Finding::Found(found))) => self.world.found(&found, now, notices),
+            Some((_, Finding::Walked(number))) => self.world.recent.finish(number),
             Some((_, Finding::Rescanned(name, number))) => {
                 let is_answer = self.asked_rescans.get(&name).is_some_and(|asked| *asked <= number);
                 if is_answer && let Some(rule) = self.world.roster.by_name(&name) {
