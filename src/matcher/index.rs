@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -50,7 +51,15 @@ pub struct Site {
 pub struct Index {
     sites: HashMap<PathBuf, Arc<Site>>,
     attached: HashMap<RootId, Vec<Attachment>>,
+    /// How many attachments there are of each length, and how many of them are homes: most directories of a system
+    /// are told from all of these by that alone.
+    lengths: Lengths,
+    home_lengths: Lengths,
 }
+
+/// How often each length occurs, in bytes.
+#[derive(Debug, Default)]
+struct Lengths(Vec<usize>);
 
 impl Index {
     /// Puts a root's attachments in the place of those that it had, which are given back.
@@ -62,6 +71,10 @@ impl Index {
         for attachment in attachments.iter().filter(|new| !old.contains(new)) {
             let site = self.sites.entry(attachment.directory.clone()).or_default();
             Arc::make_mut(site).insert(root, &attachment.what);
+            self.lengths.add(attachment.len());
+            if attachment.what == What::Home {
+                self.home_lengths.add(attachment.len());
+            }
         }
         if !attachments.is_empty() {
             self.attached.insert(root, attachments);
@@ -76,25 +89,70 @@ impl Index {
 
     /// What a directory itself means.
     pub fn site(&self, directory: &Path) -> Option<&Arc<Site>> {
-        self.sites.get(directory)
+        if self.lengths.contains(directory.as_os_str().len()) { self.sites.get(directory) } else { None }
+    }
+
+    /// The roots that have their home at a directory.
+    pub fn homes_at(&self, directory: &Path) -> impl Iterator<Item = RootId> {
+        let is_home = self.home_lengths.contains(directory.as_os_str().len());
+        let site = if is_home { self.sites.get(directory) } else { None };
+        site.into_iter().flat_map(|site| site.home())
     }
 
     /// The roots that have their home at a directory or above it, from the nearest, each with the home.
     pub fn homes<'i>(&'i self, directory: &'i Path) -> impl Iterator<Item = (RootId, &'i Path)> {
-        directory.ancestors().flat_map(|home| {
-            let roots = self.sites.get(home).into_iter().flat_map(|site| site.home());
-            roots.map(move |root| (root, home))
+        let bytes = directory.as_os_str().as_bytes();
+        let lens = (1..=bytes.len()).rev().filter(|len| self.home_lengths.contains(*len));
+        // The root directory has its slash itself.
+        let homes = lens.filter(|len| *len == 1 || bytes.get(*len).is_none_or(|byte| *byte == b'/'));
+        homes.flat_map(|len| {
+            let home = Path::new(OsStr::from_bytes(&bytes[..len]));
+            self.homes_at(home).map(move |root| (root, home))
         })
     }
 
     fn remove(&mut self, root: RootId, attachment: &Attachment) {
         let Some(site) = self.sites.get_mut(&attachment.directory) else { return };
+        self.lengths.remove(attachment.len());
+        if attachment.what == What::Home {
+            self.home_lengths.remove(attachment.len());
+        }
         let site = Arc::make_mut(site);
         site.remove(root, &attachment.what);
         if site.is_empty() {
             self.sites.remove(&attachment.directory);
         }
     }
+}
+
+impl Attachment {
+    fn len(&self) -> usize {
+        self.directory.as_os_str().len()
+    }
+}
+
+impl Lengths {
+    fn contains(&self, len: usize) -> bool {
+        self.0.get(len).is_some_and(|count| *count > 0)
+    }
+
+    fn add(&mut self, len: usize) {
+        if self.0.len() <= len {
+            self.0.resize(len + 1, 0);
+        }
+        self.0[len] += 1;
+    }
+
+    fn remove(&mut self, len: usize) {
+        self.0[len] -= 1;
+    }
+}
+
+/// The path of a directory below a home, without a leading `/`; none: it is neither the home nor below it.
+pub fn below<'d>(home: &Path, directory: &'d Path) -> Option<&'d [u8]> {
+    let home = home.as_os_str().as_bytes();
+    let rest = directory.as_os_str().as_bytes().strip_prefix(home)?;
+    if rest.is_empty() || home == b"/" { Some(rest) } else { rest.strip_prefix(b"/") }
 }
 
 impl Site {
@@ -184,6 +242,30 @@ mod tests {
         let site = index.site(Path::new("/srv/in")).expect("a site");
         assert_eq!(site.own(OsStr::new("f")).collect::<Vec<_>>(), [file]);
         assert_eq!(site.own(OsStr::new("g")).count(), 0);
+    }
+
+    #[test]
+    fn homes_are_told_from_the_nearest_and_by_whole_names() {
+        let mut index = Index::default();
+        for (number, home) in ["/", "/a", "/a/bc", "/a/bd"].into_iter().enumerate() {
+            let root = RootId(u32::try_from(number).expect("few"));
+            index.attach(root, vec![at(home, What::Home), at("/a/b", What::Passage)]);
+        }
+        let homes = |directory| index.homes(Path::new(directory)).map(|(_, home)| home).collect::<Vec<_>>();
+        assert_eq!(homes("/a/bc/d"), [Path::new("/a/bc"), Path::new("/a"), Path::new("/")]);
+        assert_eq!(homes("/a/b"), [Path::new("/a"), Path::new("/")]);
+        assert_eq!(homes("/ab"), [Path::new("/")]);
+        assert_eq!(homes("/"), [Path::new("/")]);
+        for (home, directory, expected) in [
+            ("/a", "/a", Some("")),
+            ("/a", "/a/b/c", Some("b/c")),
+            ("/a", "/ab", None),
+            ("/", "/a/b", Some("a/b")),
+            ("/a/b", "/a", None),
+        ] {
+            let found = below(Path::new(home), Path::new(directory));
+            assert_eq!(found, expected.map(str::as_bytes), "{home} {directory}");
+        }
     }
 
     #[test]

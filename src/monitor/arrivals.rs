@@ -52,8 +52,19 @@ pub struct Waiting {
     pub origin: Origin,
     /// Which file.
     pub object: Option<ObjectId>,
-    /// Whether it was made and not seen held yet.
-    pub is_young: bool,
+    /// How far it has come.
+    pub stage: Stage,
+}
+
+/// How far a file has come that is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// It was made, and not seen held yet.
+    Young,
+    /// Somebody writes it.
+    Held,
+    /// Nobody writes it any more, but the report of the last close may still wait to be read: that says who it was.
+    Idle,
 }
 
 impl Arrivals {
@@ -63,7 +74,10 @@ impl Arrivals {
         if self.held.len() >= HELD_MAX {
             return false;
         }
-        let delay = if waiting.is_young { YOUNG_DELAY } else { HELD_DELAY };
+        let delay = match waiting.stage {
+            Stage::Young => YOUNG_DELAY,
+            Stage::Held | Stage::Idle => HELD_DELAY,
+        };
         let due = now + delay;
         let held = Held { node: node.clone(), name: name.to_owned(), waiting, due, delay };
         self.insert(held);
@@ -72,9 +86,16 @@ impl Arrivals {
 
     /// Goes on waiting for a file that was due, for twice as long as before.
     pub fn wait_on(&mut self, mut held: Held, now: Moment) {
-        held.waiting.is_young = false;
+        held.waiting.stage = Stage::Held;
         held.delay = held.delay.saturating_mul(2);
         held.due = now + held.delay;
+        self.insert(held);
+    }
+
+    /// Nobody writes a file any more that was due: it is due again once all is read that was reported by now.
+    pub fn read_first(&mut self, mut held: Held, now: Moment) {
+        held.waiting.stage = Stage::Idle;
+        held.due = now + Duration::from_nanos(1);
         self.insert(held);
     }
 

@@ -6,13 +6,13 @@ use std::rc::Rc;
 
 use nix::errno::Errno;
 
-use super::arrivals::{Held, Waiting};
+use super::arrivals::{Held, Stage, Waiting};
 use super::atlas::{Node, Whereabouts};
 use super::inbox::Look;
 use super::notice::Notice;
 use super::traffic::{Audience, Change, Found, FoundEntry};
 use super::verdict::Verdict;
-use super::world::{Happening, Now, World, object_id};
+use super::world::{Happening, Now, World, key_of, object_id};
 use crate::event::{Cause, EventMask, Origin};
 use crate::matcher::RootId;
 use crate::rule::RuleId;
@@ -97,19 +97,19 @@ impl World {
             }
             return is_done;
         }
-        let is_young = match sight(&spot.verdict.path, spot.name) {
+        let stage = match sight(&spot.verdict.path, spot.name) {
             Sight::Gone => return false,
             Sight::Finished => return true,
             Sight::Unknown => return is_done,
-            Sight::Held => false,
+            Sight::Held => Stage::Held,
             Sight::Idle if is_done => return true,
-            Sight::Idle => true,
+            Sight::Idle => Stage::Young,
         };
         let held = Waiting {
             cause: happening.cause.clone(),
             origin: Origin::Event,
             object: happening.object.clone(),
-            is_young,
+            stage,
         };
         !self.arrivals.wait(&spot.node.id, spot.name, held, now.moment)
     }
@@ -122,6 +122,7 @@ impl World {
         match sight(&verdict.path, &held.name) {
             Sight::Gone => {}
             Sight::Held => self.arrivals.wait_on(held, now.moment),
+            Sight::Idle if held.waiting.stage != Stage::Idle => self.arrivals.read_first(held, now.moment),
             Sight::Finished | Sight::Idle | Sight::Unknown => {
                 let happening = Happening {
                     mask: EventMask::ARRIVED,
@@ -134,6 +135,8 @@ impl World {
                 for hit in self.hits(&subjects, happening.mask, false) {
                     self.deliver(hit, &happening, now, notices);
                 }
+                let key = happening.object.as_ref().and_then(key_of);
+                self.recent.note(&node.id, &held.name, key.as_ref().map(ObjectKey::as_bytes), happening.mask);
             }
         }
     }
@@ -186,7 +189,7 @@ impl World {
                 cause: Cause::default(),
                 origin: found.origin,
                 object: key.map(object_id),
-                is_young: false,
+                stage: Stage::Held,
             };
             is_held = self.arrivals.wait(&spot.node.id, spot.name, waiting, now.moment);
         }

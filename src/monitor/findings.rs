@@ -24,8 +24,8 @@ pub struct Findings {
     common: VecDeque<(u64, Found)>,
     /// Of walks that a rule asked for, by its name.
     own: BTreeMap<Arc<str>, Own>,
-    /// All walks up to this number are over, which counts once all is told that they found.
-    walked: Option<u64>,
+    /// All walks up to the number behind it are over, which counts once all is told that they found.
+    walked: Option<(u64, u64)>,
 }
 
 #[derive(Debug, Default)]
@@ -53,11 +53,6 @@ impl Findings {
         };
         (!self.common.is_empty() || self.own.iter().any(is_due)).then(Moment::default)
     }
-
-    /// All walks up to this number are over.
-    pub fn walked(&mut self, number: u64) {
-        self.walked = self.walked.max(Some(number));
-    }
 }
 
 impl Monitor {
@@ -71,6 +66,10 @@ impl Monitor {
         {
             self.world.found(&found, now, notices);
         }
+    }
+
+    pub(super) fn keep_walked(&mut self, number: u64) {
+        self.findings.walked = Some((self.events_read, number));
     }
 
     pub(super) fn keep_own(&mut self, rule: &Arc<str>, finding: Finding) {
@@ -105,8 +104,10 @@ impl Monitor {
                 self.inbox.order(|orders| orders.resumes = true);
             }
         }
-        if self.findings.common.is_empty() && self.findings.own.is_empty() {
-            self.findings.walked.take().into_iter().for_each(|number| self.world.recent.finish(number));
+        let is_all_told = self.findings.common.is_empty() && self.findings.own.is_empty();
+        if let Some((_, number)) = self.findings.walked.take_if(|(before, _)| is_all_told && is_past(*before))
+        {
+            self.world.recent.finish(number);
         }
     }
 

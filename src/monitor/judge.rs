@@ -112,7 +112,7 @@ impl World {
     }
 
     /// An entry came or went that is on the way to roots.
-    fn way(&self, verdict: &Verdict, name: &OsStr, mask: u64, is_dir: bool) {
+    fn way(&mut self, verdict: &Verdict, name: &OsStr, mask: u64, is_dir: bool) {
         let Some(site) = &verdict.site else { return };
         if mask & plan::WAY & !ON_DIRECTORY == 0 {
             return;
@@ -120,7 +120,12 @@ impl World {
         let own = site.own(name).filter(|_| is_dir || mask & (libc::FAN_CREATE | libc::FAN_MOVED_TO) != 0);
         let roots: Vec<RootId> = site.way(name).chain(own).collect();
         if !roots.is_empty() {
-            self.inbox.order(|orders| orders.survey.extend(roots));
+            // What is found at their ends may be told of by events as well.
+            let number = self.recent.ask();
+            self.inbox.order(|orders| {
+                orders.walks = number;
+                orders.survey.extend(roots);
+            });
         }
     }
 

@@ -355,7 +355,7 @@ impl Monitor {
                 Message::Found(found) => self.keep_found(found, now, notices),
                 Message::Rescanned(name, number) => self.keep_own(&name, Finding::Rescanned(number)),
                 Message::Lost(root, is_dir) => self.world.lost(root, is_dir, now, notices),
-                Message::Walked(number) => self.findings.walked(number),
+                Message::Walked(number) => self.keep_walked(number),
                 Message::Users(users) => self.world.causes.learn(users),
                 Message::State(root, state) => self.world.note(root, state, notices),
                 Message::Unreadable(root, path, count) => {

@@ -1,10 +1,9 @@
 //! What a directory means to the rules.
 
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::matcher::{Index, RootId, Site};
+use crate::matcher::{self, Index, RootId, Site};
 use crate::rule::RuleId;
 
 /// What a directory means to the rules; most directories of a file system mean nothing.
@@ -35,7 +34,7 @@ impl Verdict {
         let homes = index
             .homes(&path)
             .map(|(root, home)| {
-                let below = path.strip_prefix(home).unwrap_or(Path::new("")).as_os_str().as_bytes();
+                let below = matcher::below(home, &path).unwrap_or_default();
                 Home { root, below: below.to_vec(), rules: entering(root, below) }
             })
             .collect();

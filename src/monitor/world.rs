@@ -344,3 +344,8 @@ pub fn join(root: &Path, below: &[u8]) -> PathBuf {
 pub fn object_id(key: &ObjectKey) -> ObjectId {
     ObjectId { fsid: key.fsid(), kind: key.kind(), handle: key.handle().into() }
 }
+
+/// An object as records name it.
+pub fn key_of(object: &ObjectId) -> Option<ObjectKey> {
+    ObjectKey::new(object.fsid, object.kind, &object.handle)
+}

@@ -14,7 +14,7 @@ use nix::fcntl::{Flock, FlockArg, OFlag, open, openat};
 use nix::sys::stat::{Mode, mkdirat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
-use super::listing::Listing;
+use super::listing::{Buffer, Listing};
 use super::mounts::{Mount, Mountinfo};
 use super::place::{self, Kind};
 
@@ -114,9 +114,16 @@ impl ControlGroup {
 
     /// The names of those in this one.
     pub fn children(&self) -> Vec<OsString> {
-        let listed = openat(&self.directory, ".", DIRECTORY, Mode::empty()).map(Listing::of);
-        let entries = listed.into_iter().flatten().flatten();
-        entries.filter(|entry| entry.kind == Some(Kind::Directory)).map(|entry| entry.name).collect()
+        let mut names = Vec::new();
+        let Ok(directory) = openat(&self.directory, ".", DIRECTORY, Mode::empty()) else { return names };
+        let mut buffer = Buffer::default();
+        let mut listing = Listing::of(directory.as_fd(), &mut buffer);
+        while let Some(Ok(entry)) = listing.next_entry() {
+            if entry.kind == Some(Kind::Directory) {
+                names.push(entry.name.to_owned());
+            }
+        }
+        names
     }
 
     /// Removes one in this one, and those below it: a group goes when no process is left in it.

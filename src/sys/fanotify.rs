@@ -121,13 +121,20 @@ impl Group {
         self.features
     }
 
-    /// Adds bits to a mark, which comes into being if need be (fanotify_mark(2)).
+    /// Adds bits to a mark, which comes into being if need be (fanotify_mark(2)). Without a name it is that of `at`
+    /// itself, which must be opened for more than as a mere place; that spares the kernel a walk to `.`.
     ///
     /// # Errors
     /// EXDEV: this file system needs a group of its own; ENODEV, EOPNOTSUPP: it cannot be marked so; EPERM: a
     /// privilege is missing; EACCES: it may not be read; ENOSPC: no more marks (`fs.fanotify.max_user_marks`);
     /// ENOTDIR; ENOENT.
-    pub fn add(&self, subject: Subject, mask: u64, at: BorrowedFd<'_>, name: &Path) -> Result<(), Errno> {
+    pub fn add(
+        &self,
+        subject: Subject,
+        mask: u64,
+        at: BorrowedFd<'_>,
+        name: Option<&Path>,
+    ) -> Result<(), Errno> {
         self.mark(MarkFlags::FAN_MARK_ADD, subject, mask, at, name)
     }
 
@@ -136,7 +143,7 @@ impl Group {
     /// # Errors
     /// As [`Group::add`].
     pub fn remove(&self, subject: Subject, mask: u64, at: BorrowedFd<'_>, name: &Path) -> Result<(), Errno> {
-        match self.mark(MarkFlags::FAN_MARK_REMOVE, subject, mask, at, name) {
+        match self.mark(MarkFlags::FAN_MARK_REMOVE, subject, mask, at, Some(name)) {
             Err(Errno::ENOENT) => Ok(()),
             result => result,
         }
@@ -163,14 +170,14 @@ impl Group {
         subject: Subject,
         mask: u64,
         at: BorrowedFd<'_>,
-        name: &Path,
+        name: Option<&Path>,
     ) -> Result<(), Errno> {
         let flags = match subject {
             Subject::Directory => MarkFlags::FAN_MARK_ONLYDIR | MarkFlags::FAN_MARK_DONT_FOLLOW,
             Subject::Entry => MarkFlags::FAN_MARK_DONT_FOLLOW,
             Subject::Filesystem => MarkFlags::FAN_MARK_FILESYSTEM,
         };
-        self.fanotify.mark(action | flags, MaskFlags::from_bits_retain(mask), at, Some(name))
+        self.fanotify.mark(action | flags, MaskFlags::from_bits_retain(mask), at, name)
     }
 }
 

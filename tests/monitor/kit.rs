@@ -15,7 +15,7 @@ use facron::sys::clock;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 /// How long a test waits for what must come.
-const LIMIT: Duration = Duration::from_secs(20);
+pub const LIMIT: Duration = Duration::from_secs(20);
 /// How long a test waits for what must not come.
 const QUIET: Duration = Duration::from_millis(300);
 
@@ -145,10 +145,17 @@ impl Watched {
         standing.unwrap_or_default()
     }
 
+    /// The events that a rule was told.
+    pub fn told(&self, id: u32) -> impl Iterator<Item = &Event> {
+        self.notices.iter().filter_map(move |notice| match notice {
+            Notice::Event { rule, event } if rule.0 == id => Some(event),
+            _ => None,
+        })
+    }
+
     /// How many events a rule was told.
     pub fn count_of(&self, id: u32) -> usize {
-        let is_of = |notice: &&Notice| matches!(notice, Notice::Event { rule, .. } if rule.0 == id);
-        self.notices.iter().filter(is_of).count()
+        self.told(id).count()
     }
 
     /// What was told, briefly.

@@ -1,5 +1,6 @@
 //! The monitor against the kernel: rules in, changes made, events out. What needs root makes its own mounts.
 
+mod calls;
 #[path = "../common/mod.rs"]
 mod common;
 mod events_command;

@@ -124,6 +124,31 @@ fn a_file_that_comes_later_is_seen() {
     watched.expect(EventMask::DELETE, &path);
 }
 
+/// The event and the look at what the path leads to now both find it.
+#[test]
+fn a_file_that_comes_back_is_told_once_each_time() {
+    let ground = Ground::new();
+    let (path, directory) = (ground.at("a/f"), ground.at("a"));
+    fs::create_dir(&directory).expect("a directory");
+    let mut watched = Watched::new(&rule(&path, "on = ['arrived', 'delete']"));
+    for script in [
+        "echo x > \"$1\"",
+        "echo x > \"$1.new\"; mv \"$1.new\" \"$1\"",
+        "mkdir \"${1%/f}.new\"; echo x > \"${1%/f}.new/f\"; rmdir \"${1%/f}\"; mv \"${1%/f}.new\" \"${1%/f}\"",
+    ] {
+        watched.quiet();
+        watched.forget();
+        shell(script, &[&path]);
+        watched.expect(EventMask::ARRIVED, &path);
+        watched.quiet();
+        assert_eq!(watched.count(EventMask::ARRIVED, &path), 1, "{script}: {:#?}", watched.summary());
+        fs::remove_file(&path).expect("removed");
+        watched.expect(EventMask::DELETE, &path);
+        watched.quiet();
+        assert_eq!(watched.count(EventMask::DELETE, &path), 1, "{script}: {:#?}", watched.summary());
+    }
+}
+
 #[test]
 fn a_user_who_asks_for_a_mark_on_the_file_system_gets_the_next_best() {
     if is_user("trees::a_user_who_asks_for_a_mark_on_the_file_system_gets_the_next_best") {

@@ -24,7 +24,7 @@ use crate::plan;
 use crate::rule::MarkChoice;
 use crate::sys::fanotify::Subject;
 use crate::sys::handle;
-use crate::sys::listing::Listing;
+use crate::sys::listing::{Buffer, Listing};
 use crate::sys::place::{self, Kind};
 
 /// Directories up to which a tree is marked one by one: counting them takes some 30 ms, marking them as long again.
@@ -155,16 +155,15 @@ impl Surveyor {
         let home = self.index.homes(&base.path).find(|(other, _)| *other == id);
         let Some((_, home)) = home else { return false };
         let mut stack = vec![PathBuf::from(".")];
+        let mut buffer = Buffer::default();
         let mut count = 0;
         while let Some(below) = stack.pop() {
             self.pulse.beat();
             let Ok(directory) = place::open_directory(base.fd.as_fd(), &below) else { continue };
-            let directories = Listing::of(directory)
-                .map_while(Result::ok)
-                .filter(|entry| entry.kind == Some(Kind::Directory));
-            for entry in directories {
-                let below = below.join(&entry.name);
-                if root.enters(home, &base.path.join(&below)) {
+            let mut listing = Listing::of(directory.as_fd(), &mut buffer);
+            while let Some(Ok(entry)) = listing.next_entry() {
+                let below = below.join(entry.name);
+                if entry.kind == Some(Kind::Directory) && root.enters(home, &base.path.join(&below)) {
                     count += 1;
                     stack.push(below);
                 }
@@ -210,7 +209,7 @@ impl Surveyor {
         self.tell_territory(base.device)?;
         let (_, group) = self.groups.of(base.device);
         let mask = if self.groups.has_targets() { mask } else { mask & !libc::FAN_RENAME };
-        let result = group.add(Subject::Filesystem, mask, base.fd.as_fd(), Path::new("."));
+        let result = group.add(Subject::Filesystem, mask, base.fd.as_fd(), Some(Path::new(".")));
         if let Some(filesystem) = self.filesystems.0.get_mut(&base.device) {
             match result {
                 Ok(()) => filesystem.marked |= mask,

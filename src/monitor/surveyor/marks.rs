@@ -26,6 +26,8 @@ use crate::sys::place;
 pub struct Target<'t> {
     /// It, opened.
     pub fd: BorrowedFd<'t>,
+    /// … only as a mere place.
+    pub is_place: bool,
     /// Its `st_dev`.
     pub device: u64,
     /// The mount that it is seen through.
@@ -51,7 +53,8 @@ impl Surveyor {
                 continue;
             }
             self.note_mount(place);
-            let target = Target { fd: place.fd.as_fd(), device: place.device, mount: place.mount, mask };
+            let (fd, device, mount) = (place.fd.as_fd(), place.device, place.mount);
+            let target = Target { fd, is_place: true, device, mount, mask };
             let is_foreign = self.is_foreign(&place.path);
             let known = |token| Known {
                 id: place.id(token),
@@ -70,9 +73,10 @@ impl Surveyor {
         target: Target<'_>,
         known: impl Fn(Token) -> Known,
     ) -> Result<Result<Token, Errno>, Over> {
-        let Target { fd, device, mount, mask } = target;
+        let Target { fd, is_place, device, mount, mask } = target;
+        let name = is_place.then_some(Path::new("."));
         let (token, group) = self.groups.of(device);
-        let result = group.add(Subject::Directory, mask, fd, Path::new("."));
+        let result = group.add(Subject::Directory, mask, fd, name);
         if result != Err(Errno::EXDEV) {
             self.groups.note(device, mount);
             return Ok(result.map(|()| token));
@@ -83,7 +87,7 @@ impl Surveyor {
         };
         self.outbox.tell(Message::Group(token, Arc::clone(&group)))?;
         self.outbox.tell(Message::Known(vec![known(token)]))?;
-        Ok(group.add(Subject::Directory, mask, fd, Path::new(".")).map(|()| token))
+        Ok(group.add(Subject::Directory, mask, fd, name).map(|()| token))
     }
 
     /// Marks the file that a root is, for what it alone is told of.
@@ -99,7 +103,7 @@ impl Surveyor {
         let group = Arc::clone(group);
         let known = Known { id: NodeId { token, key, mount: parent.mount }, place: KnownPlace::Object(id) };
         self.outbox.tell(Message::Known(vec![known]))?;
-        if let Err(errno) = group.add(Subject::Entry, mask, parent.fd.as_fd(), name) {
+        if let Err(errno) = group.add(Subject::Entry, mask, parent.fd.as_fd(), Some(name)) {
             self.trouble(id, &parent.path.join(name), errno);
         }
         Ok(())

@@ -40,6 +40,7 @@ use crate::matcher::{Index, RootId};
 use crate::moment::Moment;
 use crate::rule::Identity;
 use crate::sys::fanotify::Group;
+use crate::sys::listing::Buffer;
 use crate::sys::mounts::{MountTable, Mountinfo};
 use crate::sys::place::Kind;
 use crate::sys::{clock, handle, place, users, wakeup};
@@ -62,6 +63,8 @@ pub struct Surveyor {
     roots: BTreeMap<RootId, Root>,
     dirty: BTreeSet<RootId>,
     walks: VecDeque<Walk>,
+    /// What walks read directories into.
+    buffer: Buffer,
     rescans: VecDeque<RescanOrder>,
     under_way: Vec<Rescan>,
     /// When roots that could not be watched are tried again, and how long it was until then.
@@ -102,6 +105,7 @@ impl Surveyor {
             roots: BTreeMap::new(),
             dirty: BTreeSet::new(),
             walks: VecDeque::new(),
+            buffer: Buffer::default(),
             rescans: VecDeque::new(),
             under_way: Vec::new(),
             retries: BTreeMap::new(),

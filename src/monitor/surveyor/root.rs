@@ -1,7 +1,6 @@
 //! A root as a surveyor knows it: what it is asked to watch, where that is, and how it is watched.
 
 use std::ffi::OsString;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -102,8 +101,7 @@ impl Root {
 
     /// Whether its tree reaches into a directory at or below its home.
     pub fn enters(&self, home: &Path, path: &Path) -> bool {
-        let Ok(below) = path.strip_prefix(home) else { return false };
-        let below = below.as_os_str().as_bytes();
+        let Some(below) = matcher::below(home, path) else { return false };
         self.order
             .rules
             .iter()
@@ -112,7 +110,7 @@ impl Root {
 
     /// How the part of its tree is watched that a directory lies in.
     pub fn part(&self, path: &Path) -> Option<&Part> {
-        let parts = self.parts.iter().filter(|part| path.starts_with(&part.base));
+        let parts = self.parts.iter().filter(|part| matcher::below(&part.base, path).is_some());
         parts.max_by_key(|part| part.base.as_os_str().len())
     }
 

@@ -19,7 +19,7 @@ use super::marks::Target;
 use crate::event::Origin;
 use crate::matcher::{self, RootId};
 use crate::sys::handle::{self, ObjectKey};
-use crate::sys::listing::Listing;
+use crate::sys::listing::{Buffer, Listing};
 use crate::sys::place::{self, Kind, Status};
 use crate::sys::writers::{Writers, writers};
 
@@ -159,10 +159,12 @@ impl Surveyor {
             Purpose::Trim => self.trim_visits(&visits)?,
             Purpose::Arm(..) | Purpose::Enter | Purpose::Rescan(_) => self.mark_visits(&mut visits)?,
         }
+        let mut buffer = std::mem::take(&mut self.buffer);
         for visit in visits.into_iter().filter(|visit| !visit.step.is_leaf) {
             self.pulse.beat();
-            self.list(walk, visit)?;
+            self.list(walk, visit, &mut buffer)?;
         }
+        self.buffer = buffer;
         Ok(walk.untold.is_empty() && walk.stack.is_empty())
     }
 
@@ -188,8 +190,7 @@ impl Surveyor {
         let below = if untold.below.as_os_str().is_empty() { Path::new(".") } else { &untold.below };
         let Ok(at) = place::open_directory(base.fd.as_fd(), below) else { return Ok(()) };
         let fsid = untold.id.key.fsid();
-        if handle::of(at.as_fd(), Path::new(".")).map(|handle| handle.on(fsid)).as_ref() != Ok(&untold.id.key)
-        {
+        if handle::of_opened(at.as_fd()).map(|handle| handle.on(fsid)).as_ref() != Ok(&untold.id.key) {
             return Ok(());
         }
         let mut found = Vec::new();
@@ -197,8 +198,8 @@ impl Surveyor {
             && let Some(name) = untold.pop()
         {
             // Gone again: an event tells of that.
-            if let Some(status) = status(&at, &name) {
-                found.push(look(&at, &name, status.kind, &untold.id.key, untold.is_foreign));
+            if let Some(status) = status(at.as_fd(), &name) {
+                found.push(look(at.as_fd(), &name, status.kind, &untold.id.key, untold.is_foreign));
             }
         }
         self.tell_found(walk, &untold.id, &untold.path, &mut found)?;
@@ -227,7 +228,7 @@ impl Surveyor {
         };
         let mask = self.directory_mask(&path);
         let (token, _) = self.groups.of(device);
-        let key = handle::of(fd.as_fd(), Path::new(".")).ok()?.on(fsid);
+        let key = handle::of_opened(fd.as_fd()).ok()?.on(fsid);
         let id = NodeId { token, key, mount: base.mount };
         let is_foreign = self.is_foreign(&path);
         Some(Visit { step, path, fd, id, device, mask, is_foreign })
@@ -244,7 +245,8 @@ impl Surveyor {
         }
         for visit in visits.iter_mut().filter(|visit| visit.mask != 0 && !visit.step.is_leaf) {
             let Visit { device, mask, .. } = *visit;
-            let target = Target { fd: visit.fd.as_fd(), device, mount: visit.id.mount, mask };
+            let (fd, mount) = (visit.fd.as_fd(), visit.id.mount);
+            let target = Target { fd, is_place: false, device, mount, mask };
             match self.mark(target, |token| visit.known(token))? {
                 Ok(token) => visit.id.token = token,
                 Err(errno) => self.trouble_at(&visit.path, errno),
@@ -266,33 +268,35 @@ impl Surveyor {
     }
 
     /// Lists a directory that is marked: what is in it is walked and reported.
-    fn list(&mut self, walk: &mut Walk, visit: Visit) -> Result<(), Over> {
+    fn list(&self, walk: &mut Walk, visit: Visit, buffer: &mut Buffer) -> Result<(), Over> {
         let Visit { step, path, fd, id, is_foreign, .. } = visit;
-        let Ok(at) = fd.try_clone() else { return Ok(()) };
+        let at = fd.as_fd();
+        let homes: Vec<(RootId, &Path)> = self.index.homes(&path).collect();
         let mut found = Vec::new();
         let mut names = Vec::new();
         let is_rescan = matches!(walk.purpose, Purpose::Rescan(_));
-        for entry in Listing::of(fd).map_while(Result::ok) {
-            let kind = entry.kind.or_else(|| Some(status(&at, &entry.name)?.kind));
+        let mut listing = Listing::of(at, buffer);
+        while let Some(Ok(entry)) = listing.next_entry() {
+            let kind = entry.kind.or_else(|| Some(status(at, entry.name)?.kind));
             let Some(kind) = kind else { continue };
             let is_new = walk.report.as_ref().is_some_and(|report| {
                 step.is_all_new
                     || report.since.is_none()
-                    || status(&at, &entry.name).is_some_and(|status| report.includes(status.changed))
+                    || status(at, entry.name).is_some_and(|status| report.includes(status.changed))
             });
             if is_new && is_rescan {
                 names.extend_from_slice(entry.name.as_bytes());
                 names.push(0);
             } else if is_new {
-                found.push(look(&at, &entry.name, kind, &id.key, is_foreign));
+                found.push(look(at, entry.name, kind, &id.key, is_foreign));
             }
             if found.len() == FOUND_MAX {
                 self.tell_found(walk, &id, &path, &mut found)?;
             }
             if kind == Kind::Directory {
-                let (is_entered, is_leaf) = self.enters(walk, &path, &entry.name);
+                let (is_entered, is_leaf) = self.enters(walk, &homes, &path, entry.name);
                 if is_entered || is_leaf {
-                    let below = step.below.join(&entry.name);
+                    let below = step.below.join(entry.name);
                     let parent = Some(id.key.clone());
                     walk.stack.push(Step { below, parent, is_all_new: is_new, is_leaf: !is_entered });
                 }
@@ -324,10 +328,12 @@ impl Surveyor {
         }
     }
 
-    /// Whether a walk goes into a directory, and whether that is at least to be known.
-    fn enters(&self, walk: &Walk, directory: &Path, name: &OsStr) -> (bool, bool) {
+    /// Whether a walk goes into an entry of a directory with these homes at or above it, and whether that is at
+    /// least to be known.
+    fn enters(&self, walk: &Walk, homes: &[(RootId, &Path)], directory: &Path, name: &OsStr) -> (bool, bool) {
         let path = directory.join(name);
-        let concerned = self.index.homes(&path).filter_map(|(id, home)| {
+        let own = self.index.homes_at(&path).map(|id| (id, &*path));
+        let concerned = own.chain(homes.iter().copied()).filter_map(|(id, home)| {
             let is_concerned = match &walk.purpose {
                 Purpose::Arm(root, _) => *root == id,
                 Purpose::Enter | Purpose::Rescan(_) | Purpose::Trim => true,
@@ -338,10 +344,10 @@ impl Surveyor {
         for (root, home) in concerned {
             is_entered |= match walk.report.as_ref().map(|report| &report.audience) {
                 Some(Audience::Rule(name)) => root.order.rules.iter().any(|rule| {
-                    let below = path.strip_prefix(home).unwrap_or(Path::new(""));
+                    let below = matcher::below(home, &path).unwrap_or_default();
                     rule.name == *name
                         && rule.watch.scope == crate::rule::Scope::Tree
-                        && matcher::is_entered(&rule.watch, below.as_os_str().as_encoded_bytes())
+                        && matcher::is_entered(&rule.watch, below)
                 }),
                 Some(Audience::Everybody | Audience::Root(_)) | None => root.enters(home, &path),
             };
@@ -371,19 +377,18 @@ impl Visit {
     }
 }
 
-fn status(at: &OwnedFd, name: &OsStr) -> Option<Status> {
-    place::status_at(at.as_fd(), Path::new(name)).ok()
+fn status(at: BorrowedFd<'_>, name: &OsStr) -> Option<Status> {
+    place::status_at(at, Path::new(name)).ok()
 }
 
-fn look(at: &OwnedFd, name: &OsStr, kind: Kind, directory: &ObjectKey, is_foreign: bool) -> FoundEntry {
-    let handle = handle::of(at.as_fd(), Path::new(name)).ok();
+fn look(at: BorrowedFd<'_>, name: &OsStr, kind: Kind, directory: &ObjectKey, is_foreign: bool) -> FoundEntry {
+    let handle = handle::of(at, Path::new(name)).ok();
     let key = handle.map(|handle| handle.on(directory.fsid()));
     let may_be_held = kind == Kind::File && !is_foreign;
     let change = match kind {
         Kind::Directory => Change::Directory,
         Kind::File | Kind::Link | Kind::Special
-            if may_be_held
-                && place::touch(at.as_fd(), Path::new(name)).is_ok_and(|place| is_held(place.as_fd())) =>
+            if may_be_held && place::touch(at, Path::new(name)).is_ok_and(|place| is_held(place.as_fd())) =>
         {
             Change::Held
         }
