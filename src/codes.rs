@@ -30,6 +30,11 @@ impl Code {
         Diagnostic { source: None, ..self.at(0, 0..0, message) }
     }
 
+    /// Whether a rule may say that it is meant: errors refuse the rule, and what is about a rule file is about no rule.
+    pub fn can_be_allowed(&self) -> bool {
+        self.severity < Severity::Error && self.name != NO_RULES.name && self.name != HARD_LINK.name
+    }
+
     /// The code of this name, in any case.
     pub fn from_name(name: &str) -> Option<&'static Code> {
         CODES.iter().copied().find(|code| code.name.eq_ignore_ascii_case(name))
@@ -196,6 +201,9 @@ codes! {
     FOREIGN_OUTPUT "F072" Warning "an output file that others could replace"
         "Whoever can write its directory can put a link to another file in its place. The file of `output` is opened \
          so that no link is followed, and a run whose output cannot be opened safely is not started."
+    USELESS_ALLOW "F073" Note "something allowed that is not there"
+        "`allow` names a finding that the rule does not have, so that it would hide one that comes later. What depends \
+         on the system, from F060 on, may be there on another one and is not looked for."
 }
 
 #[cfg(test)]

@@ -174,6 +174,22 @@ fn safe_fixes_are_made_and_the_rest_is_left() {
 }
 
 #[test]
+fn what_is_allowed_is_left_out_of_every_format_and_of_every_fix() {
+    let text = format!("{CLEAN}max-wait = '5s'\nallow = [\"F036\"]\n");
+    let file = File::new(&text);
+    for format in ["short", "json", "github"] {
+        assert_eq!(stdout(&file.check(&["--strict", "--format", format])), "", "{format}");
+    }
+    let sarif: Value =
+        serde_json::from_str(&stdout(&file.check(&["--strict", "--format", "sarif"]))).expect("JSON");
+    assert_eq!(sarif["runs"][0]["results"], Value::Array(Vec::new()));
+    let output = file.check(&["--strict", "--fix"]);
+    assert_eq!(stdout(&output), "facron check: 1 rule in 1 file: no mistakes\n");
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(fs::read_to_string(&file.path).expect("the file"), text);
+}
+
+#[test]
 fn a_link_stays_a_link_when_its_file_is_mended() {
     let file = File::new(&format!("{CLEAN}on_busy = 'skip'\n"));
     let link = file.path.with_file_name("link.toml");

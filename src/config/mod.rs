@@ -3,6 +3,7 @@
 //! Every mistake of every file is found at once. The order of the work: the text as TOML (`syntax`), its tables and
 //! keys (`document`), each value (`value` and its kin), what cannot be together (`combine`).
 
+mod allow;
 mod combine;
 mod command;
 mod document;
@@ -15,6 +16,7 @@ mod identity;
 pub mod keys;
 mod limits;
 mod lower;
+pub mod misread;
 mod schema;
 mod setting;
 pub mod shell;
@@ -167,7 +169,7 @@ impl Reader {
                 claim_name(names, name, &own, &header, &mut values);
             }
             let line = u32::try_from(lines.line(header.start)).expect("a file of 1 MiB has fewer lines");
-            let is_enabled = draft.enabled;
+            let (is_enabled, allow) = (draft.enabled, Arc::clone(&draft.allow));
             let is_broken = document.is_broken;
             let judge = Judge {
                 draft,
@@ -183,7 +185,8 @@ impl Reader {
             if let Some(rule) = rule.filter(|_| !is_flawed) {
                 let rule = Arc::new(rule);
                 let defaults = Arc::clone(&default_places);
-                written.push(WrittenRule { rule, is_enabled, source, header, own: own.into(), defaults });
+                let own = own.into();
+                written.push(WrittenRule { rule, is_enabled, allow, source, header, own, defaults });
             }
         }
     }

@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 
 use super::Texts;
 use super::facts::Seen;
-use super::words::{commands, program_name};
+use super::table::Found;
+use super::words::commands;
 use crate::codes::Code;
 use crate::config::keys::KeyId;
+use crate::config::misread::program_name;
 use crate::config::{WrittenRule, shown_path};
-use crate::diagnostic::{Diagnostic, Severity};
+use crate::diagnostic::Severity;
 use crate::event::EventMask;
 use crate::matcher::decide;
 use crate::rule::{Command, Output, Rule};
@@ -28,7 +30,7 @@ const NEIGHBOURS_MAX: usize = 100;
 /// Programs whose last argument is where they write.
 const WRITES_LAST: &[&str] = &["cp", "mv", "install", "rsync", "ln", "tee", "touch"];
 
-pub(super) fn no_rules(code: &'static Code, texts: &Texts<'_>) -> Vec<Diagnostic> {
+pub(super) fn no_rules<'t>(code: &'static Code, texts: &Texts<'t>) -> Vec<Found<'t>> {
     // Where a file could not be read or understood, its rules may be there all the same.
     let has_error = texts.findings.iter().any(|finding| finding.severity == Severity::Error);
     if !texts.parsed.written.is_empty() || has_error {
@@ -40,23 +42,23 @@ pub(super) fn no_rules(code: &'static Code, texts: &Texts<'_>) -> Vec<Diagnostic
     if texts.sources.iter().any(|source| !source.text.trim().is_empty()) {
         finding.severity = Severity::Note;
     }
-    vec![finding]
+    vec![(None, finding)]
 }
 
-pub(super) fn hard_links(code: &'static Code, texts: &Texts<'_>) -> Vec<Diagnostic> {
+pub(super) fn hard_links<'t>(code: &'static Code, texts: &Texts<'t>) -> Vec<Found<'t>> {
     let mut findings = Vec::new();
     for (source, path) in texts.paths.iter().enumerate() {
         if let Seen::Present { links, .. } = texts.facts.seen(path)
             && links > 1
         {
-            findings.push(code.at(source, 0..0, format!("the file has {links} names")));
+            findings.push((None, code.at(source, 0..0, format!("the file has {links} names"))));
         }
     }
     findings
 }
 
 /// Rules that run the same for the same.
-pub(super) fn same_rules(code: &'static Code, texts: &Texts<'_>) -> Vec<Diagnostic> {
+pub(super) fn same_rules<'t>(code: &'static Code, texts: &Texts<'t>) -> Vec<Found<'t>> {
     let mut first: HashMap<(&[PathBuf], String), Vec<&WrittenRule>> = HashMap::new();
     let mut findings = Vec::new();
     for written in texts.parsed.written.iter().filter(|written| written.is_enabled) {
@@ -68,7 +70,8 @@ pub(super) fn same_rules(code: &'static Code, texts: &Texts<'_>) -> Vec<Diagnost
             let message = format!("`{}` does the same as `{}`", rule.name, other.rule.name);
             let mut finding = code.at(written.source, written.span(KeyId::Name), message);
             finding.severity = Severity::Note;
-            findings.push(finding.with_related(other.source, other.span(KeyId::Name), "this one"));
+            let finding = finding.with_related(other.source, other.span(KeyId::Name), "this one");
+            findings.push((Some(written), finding));
         }
         others.push(written);
     }
@@ -84,8 +87,8 @@ fn text_of(command: &Command) -> String {
 }
 
 /// Rules whose runs write where they, or each other, watch.
-pub(super) fn loops(code: &'static Code, texts: &Texts<'_>) -> Vec<Diagnostic> {
-    let used: Vec<&WrittenRule> = texts.parsed.written.iter().filter(|written| written.is_enabled).collect();
+pub(super) fn loops<'t>(code: &'static Code, texts: &Texts<'t>) -> Vec<Found<'t>> {
+    let used = texts.parsed.written.iter().filter(|written| written.is_enabled);
     let mut findings = Vec::new();
     // A rule that passes over its own events ends every circle that it is in.
     let mut suspects = Vec::new();
@@ -95,7 +98,7 @@ pub(super) fn loops(code: &'static Code, texts: &Texts<'_>) -> Vec<Diagnostic> {
         if let Some(write) = writes.iter().filter(is_suspect).find(|write| feeds(write, &written.rule)) {
             let path = shown_path(&write.path);
             let message = format!("a run writes to {path}, where the rule itself watches");
-            findings.push(code.at(written.source, written.span(write.key), message));
+            findings.push((Some(written), code.at(written.source, written.span(write.key), message)));
         } else if !written.rule.watch.ignore_self && !writes.is_empty() {
             suspects.push((written, writes));
         }
@@ -105,7 +108,7 @@ pub(super) fn loops(code: &'static Code, texts: &Texts<'_>) -> Vec<Diagnostic> {
 }
 
 /// Pairs of rules that start each other; each rule is in one of them at most.
-fn circles(code: &'static Code, suspects: &[(&WrittenRule, Vec<Write>)]) -> Vec<Diagnostic> {
+fn circles<'t>(code: &'static Code, suspects: &[(&'t WrittenRule, Vec<Write>)]) -> Vec<Found<'t>> {
     let mut by_path: HashMap<&Path, Vec<usize>> = HashMap::new();
     let mut findings = Vec::new();
     for (index, (written, writes)) in suspects.iter().enumerate() {
@@ -120,7 +123,8 @@ fn circles(code: &'static Code, suspects: &[(&WrittenRule, Vec<Write>)]) -> Vec<
         if let Some((write, other)) = pair {
             let message = format!("`{}` and `{}` start each other", written.rule.name, other.rule.name);
             let finding = code.at(written.source, written.span(write.key), message);
-            findings.push(finding.with_related(other.source, other.span(KeyId::Name), "the other one"));
+            let finding = finding.with_related(other.source, other.span(KeyId::Name), "the other one");
+            findings.push((Some(*written), finding));
         }
         for path in &written.rule.watch.paths {
             by_path.entry(path).or_default().push(index);

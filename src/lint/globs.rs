@@ -25,6 +25,7 @@ const LISTS: &[KeyId] = &[
     KeyId::ByUser,
     KeyId::NotByUser,
     KeyId::InheritEnv,
+    KeyId::Allow,
 ];
 
 pub(super) fn dead_glob(subject: &Subject<'_>) -> Vec<Diagnostic> {

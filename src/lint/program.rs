@@ -6,8 +6,9 @@ use std::path::Path;
 
 use super::Subject;
 use super::facts::{Account, FileKind, Seen};
-use super::words::{commands, program_name};
+use super::words::commands;
 use crate::config::keys::KeyId;
+use crate::config::misread::program_name;
 use crate::config::shown_path;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::escape;
