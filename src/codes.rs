@@ -136,8 +136,8 @@ codes! {
         "Globs are matched below the rule's path; with `/` they are anchored there. Braces and a leading `!` mean \
          nothing in them."
     TWICE "F039" Warning "something that is written twice"
-        "An item of a list that is there already has no effect. Two rules that do the same run their command twice; \
-         that is a note, since a classic table may have meant it."
+        "An item of a list that is there already has no effect. Two rules that do the same run their command twice, \
+         and so do one on a tree and one on a part of it; that is a note, since a classic table may have meant it."
     FREQUENT "F040" Note "events that come very often"
         "Everything that reads below the tree causes `open`, `access` and `close-nowrite`: a search, a backup, a shell \
          that completes a name. Each costs time even where the rule starts nothing."
@@ -197,7 +197,7 @@ codes! {
     HARD_LINK "F070" Warning "a rule file with several names"
         "The file can be changed through its other name, in a directory that nobody looks at."
     WRONG_SCOPE "F071" Warning "a scope that does not fit the path"
-        "A file has nothing below it, so `scope = \"tree\"` means the file alone; and globs below it match nothing."
+        "A file has nothing below it, so `scope = \"tree\"` means the file alone."
     FOREIGN_OUTPUT "F072" Warning "an output file that others could replace"
         "Whoever can write its directory can put a link to another file in its place. The file of `output` is opened \
          so that no link is followed, and a run whose output cannot be opened safely is not started."

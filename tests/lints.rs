@@ -191,3 +191,12 @@ fn errors_and_what_is_no_finding_cannot_be_allowed() {
     assert_eq!(said("['F31']").2, fixed("F031", false));
     assert!(said("'unknown-key'").1.contains("`facron check` shows the code"));
 }
+
+#[test]
+fn a_user_that_does_not_exist_is_said_beside_the_other_mistakes_of_its_rule() {
+    let text = "# unknown user nosuch\n[[rule]]\nname = 'r'\npath = 'srv'\nuser = 'nosuch'\ntimeut = '1s'\n\
+                command = ['/bin/x', '{nosuch}']\n[[rule]]\ngroup = 'nosuch'\n";
+    let (_, findings) = findings("r.toml", text);
+    let codes: Vec<&str> = findings.iter().map(|finding| finding.code).collect();
+    assert_eq!(codes, ["F010", "F018", "F002", "F013", "F004", "F004", "F004", "F017", "F018"]);
+}

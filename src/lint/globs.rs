@@ -8,11 +8,15 @@ use super::{Subject, bounded};
 use crate::config::keys::KeyId;
 use crate::config::{Place, shown, shown_path};
 use crate::diagnostic::Diagnostic;
-use crate::glob::TEMPORARY_NAME;
-use crate::rule::Scope;
+use crate::glob::{Glob, TEMPORARY_NAME};
+use crate::matcher::excluded;
+use crate::rule::{Filter, Scope};
 
 /// Paths of a rule that a glob is compared with; a rule may have thousands of both.
 const PATHS_MAX: usize = 100;
+
+/// Globs of a rule that are compared with one another; a list may have a hundred thousand.
+const GLOBS_MAX: usize = 100;
 
 /// The keys whose items have no order and no number.
 const LISTS: &[KeyId] = &[
@@ -62,6 +66,10 @@ fn why_dead(subject: &Subject<'_>, key: KeyId, text: &str) -> Option<(String, St
         let why = format!("globs are matched below {}", shown_path(path));
         return Some((why, format!("write {}", shown(rest))));
     }
+    if let Some(glob) = excluded_by(subject, key, text) {
+        let why = format!("`exclude` has {}, which wins", shown(glob));
+        return Some((why, "take out one of the two".to_owned()));
+    }
     if text.starts_with('!') {
         let help = "what is not meant goes to `exclude`".to_owned();
         return Some(("a leading `!` is part of the name".to_owned(), help));
@@ -85,6 +93,66 @@ fn why_dead(subject: &Subject<'_>, key: KeyId, text: &str) -> Option<(String, St
         return Some((why, "take `scope = \"tree\"`, or a glob without `/`".to_owned()));
     }
     None
+}
+
+/// The glob of `exclude` that shuts everything that a glob of `include` takes, where others are left.
+fn excluded_by<'s>(subject: &'s Subject<'_>, key: KeyId, text: &str) -> Option<&'s str> {
+    let filter = &subject.rule.watch.filter;
+    if key != KeyId::Include || filter.include.len() > GLOBS_MAX || shut_by(filter).is_some() {
+        return None;
+    }
+    shut(filter, text)
+}
+
+/// The glob of `exclude` that shuts all that a filter includes, or the first of several that do.
+pub(super) fn shut_by(filter: &Filter) -> Option<&str> {
+    let everything = filter.exclude.iter().find(|glob| matches!(glob.as_str(), "*" | "**"));
+    if everything.is_some() || filter.include.is_empty() || filter.include.len() > GLOBS_MAX {
+        return everything.map(Glob::as_str);
+    }
+    let mut shut = filter.include.iter().map(|glob| shut(filter, glob.as_str()));
+    let first = shut.next()??;
+    shut.all(|glob| glob.is_some()).then_some(first)
+}
+
+/// The glob of `exclude` that shuts whatever a glob takes, by samples of it: in them, what a star stands for is made
+/// of characters that no other glob names.
+fn shut<'f>(filter: &'f Filter, text: &str) -> Option<&'f str> {
+    if filter.exclude.is_empty() || filter.exclude.len() > GLOBS_MAX {
+        return None;
+    }
+    let Some(samples) = samples(text) else {
+        return filter.exclude.iter().map(Glob::as_str).find(|glob| *glob == text);
+    };
+    let is_dir = text.ends_with('/');
+    let mut first = None;
+    for sample in samples {
+        let glob = excluded(&filter.exclude, sample.as_bytes(), is_dir)?;
+        first = first.or(Some(glob.0.as_str()));
+    }
+    first
+}
+
+/// Paths that a glob takes; none: it has more than stars.
+fn samples(text: &str) -> Option<Vec<String>> {
+    if text.contains(['[', '?', '\\']) {
+        return None;
+    }
+    let body = text.trim_end_matches('/');
+    let (body, is_anchored) = (body.trim_start_matches('/'), body.contains('/'));
+    // A glob without a slash takes entries at any depth.
+    let depths = if is_anchored { &[""][..] } else { &["", "\u{1}/"][..] };
+    let mut samples = Vec::new();
+    for depth in depths {
+        for stars in ["\u{1}\u{2}\u{1}", "\u{1}", ""] {
+            for many in ["\u{1}/\u{2}/\u{1}", "\u{1}"] {
+                let sample = body.replace("**", many).replace('*', stars);
+                samples.push(format!("{depth}{sample}"));
+            }
+        }
+    }
+    samples.retain(|sample| !sample.ends_with('/') && !sample.contains("//") && !sample.is_empty());
+    (!samples.is_empty()).then_some(samples)
 }
 
 /// `{a,b}`, unescaped.

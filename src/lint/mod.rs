@@ -5,6 +5,7 @@ mod allow;
 mod between;
 pub mod facts;
 mod globs;
+mod loops;
 mod program;
 mod refusals;
 mod settings;
@@ -72,7 +73,7 @@ pub fn lint(texts: &Texts<'_>) -> Vec<Diagnostic> {
             }
         }
     }
-    let mut findings = refusals(rules, texts.paths, texts.facts);
+    let mut findings = refusals(texts.parsed, texts.paths, texts.facts);
     findings.append(&mut sieve.findings);
     findings
 }

@@ -1,7 +1,7 @@
 //! The table of lints: one row a lint. What it is about, and how bad, stands in `codes`.
 
 use super::allow::{self, Sieve};
-use super::{Subject, Texts, between, globs, program, settings, watched, words};
+use super::{Subject, Texts, between, globs, loops, program, settings, watched, words};
 use crate::codes::{self, Code};
 use crate::config::WrittenRule;
 use crate::diagnostic::Diagnostic;
@@ -47,7 +47,7 @@ pub const LINTS: &[Lint] = &[
     each(codes::UNCLEAN_PATH, watched::unclean_path),
     each(codes::CONTROL_CHARACTER, watched::control_character),
     each(codes::WHOLE_SYSTEM, watched::whole_system),
-    all(codes::LOOP, between::loops),
+    all(codes::LOOP, loops::loops),
     each(codes::NOTIFY_SEND, program::notify_send),
     each(codes::PROGRAM_TEXT, words::program_text),
     each(codes::DANGEROUS_VARIABLE, settings::dangerous_variable),
