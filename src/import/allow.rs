@@ -43,6 +43,9 @@ pub fn allow(
     }
     if is_tree && matches!(place.kind, PlaceKind::Missing | PlaceKind::Unknown) {
         allow(codes::WRONG_SCOPE);
+    }
+    // Of a path that is missing so much is said already.
+    if is_tree && place.kind == PlaceKind::Unknown {
         let message = format!("whether `{said}` is a file or a directory is not known here");
         findings.push(&UNSURE_TREE, path.clone(), message, None);
     }

@@ -76,7 +76,7 @@ codes! {
         "`//`, `/./`, `..` and a `/` at the end are resolved, by the text alone."
     MISSING_PATH "I012" Note "path that does not exist here"
         "A path that was missing at start was passed over until the next reload."
-        "The rule waits for the path and fires once it is there."
+        "The rule waits for the path and fires once it is there, be it a file or a directory (for a tree, `allow` says so)."
     LINKED_PATH "I013" Note "path through a symbolic link"
         "Events carry the path behind the links: the command never ran."
         "The rule follows the links, and the command is given the path as it is written."

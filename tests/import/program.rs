@@ -143,7 +143,7 @@ fn explain_tells_what_every_line_said_did_and_does() {
   did   A path that was missing at start was passed over until the next reload. (I012)
         FAN_CLOSE and its like were bits that had to come in one event, which never happens: the command never ran. (I024)
   now   rule in-true: close-write or close-nowrite in /srv/in: /bin/true
-        The rule waits for the path and fires once it is there. (I012)
+        The rule waits for the path and fires once it is there, be it a file or a directory (for a tree, `allow` says so). (I012)
         Any event of the set fires the rule. (I024)
 
 -:3

@@ -261,6 +261,7 @@ const ALLOWED: &[(&str, Dialect, &str, &str)] = &[
     ("'/srv/\tb' FAN_OPEN /bin/x\n", Dialect::Facron, "F044", "I014"),
     ("/ IN_CREATE /bin/x\n", Dialect::Incron, "F045", "I016"),
     ("/boot/x IN_CREATE /bin/x\n", Dialect::Incron, "F071", "I017"),
+    ("/srv/missing IN_CREATE /bin/x\n", Dialect::Incron, "F071", "I012"),
 ];
 
 #[test]
