@@ -45,20 +45,22 @@ pub(super) fn hard_links<'t>(code: &'static Code, texts: &Texts<'t>) -> Vec<Foun
 
 /// Rules that run the same for the same, or for a part of it.
 pub(super) fn same_rules<'t>(code: &'static Code, texts: &Texts<'t>) -> Vec<Found<'t>> {
-    let used = || texts.parsed.written.iter().filter(|written| written.is_enabled);
-    let mut by_command: HashMap<String, HashMap<&Path, Vec<&WrittenRule>>> = HashMap::new();
-    for written in used() {
-        let by_path = by_command.entry(text_of(&written.rule.command)).or_default();
+    let used = texts.parsed.written.iter().filter(|written| written.is_enabled);
+    let used: Vec<(&WrittenRule, String)> =
+        used.map(|written| (written, text_of(&written.rule.command))).collect();
+    let mut by_command: HashMap<&str, HashMap<&Path, Vec<&WrittenRule>>> = HashMap::new();
+    for (written, command) in &used {
+        let by_path = by_command.entry(command).or_default();
         for path in &written.rule.watch.paths {
             by_path.entry(path).or_default().push(written);
         }
     }
     let mut findings = Vec::new();
-    for written in used() {
+    for (written, command) in &used {
         let rule = &written.rule;
-        let by_path = &by_command[&text_of(&rule.command)];
+        let by_path = &by_command[command.as_str()];
         let near = rule.watch.paths[0].ancestors().filter_map(|ancestor| by_path.get(ancestor)).flatten();
-        let mut near = near.take(NEIGHBOURS_MAX).filter(|other| !std::ptr::eq(**other, written));
+        let mut near = near.take(NEIGHBOURS_MAX).filter(|other| !std::ptr::eq(**other, *written));
         // Of two that are the same the later one is said.
         let is_first =
             |other: &WrittenRule| (other.source, other.header.start) < (written.source, written.header.start);
@@ -74,7 +76,7 @@ pub(super) fn same_rules<'t>(code: &'static Code, texts: &Texts<'t>) -> Vec<Foun
         let mut finding = code.at(written.source, written.span(KeyId::Name), message);
         finding.severity = Severity::Note;
         let finding = finding.with_related(other.source, other.span(KeyId::Name), "this one");
-        findings.push((Some(written), finding));
+        findings.push((Some(*written), finding));
     }
     findings
 }

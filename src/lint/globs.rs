@@ -133,26 +133,25 @@ fn shut<'f>(filter: &'f Filter, text: &str) -> Option<&'f str> {
     first
 }
 
-/// Paths that a glob takes; none: it has more than stars.
-fn samples(text: &str) -> Option<Vec<String>> {
-    if text.contains(['[', '?', '\\']) {
+/// Paths that a glob takes; none: it has more than stars, or too many of them.
+fn samples(text: &str) -> Option<impl Iterator<Item = String>> {
+    if text.contains(['[', '?', '\\']) || text.contains("***") || text.matches("**").count() > 1 {
         return None;
     }
     let body = text.trim_end_matches('/');
     let (body, is_anchored) = (body.trim_start_matches('/'), body.contains('/'));
     // A glob without a slash takes entries at any depth.
-    let depths = if is_anchored { &[""][..] } else { &["", "\u{1}/"][..] };
-    let mut samples = Vec::new();
-    for depth in depths {
-        for stars in ["\u{1}\u{2}\u{1}", "\u{1}", ""] {
-            for many in ["\u{1}/\u{2}/\u{1}", "\u{1}"] {
-                let sample = body.replace("**", many).replace('*', stars);
-                samples.push(format!("{depth}{sample}"));
-            }
-        }
-    }
-    samples.retain(|sample| !sample.ends_with('/') && !sample.contains("//") && !sample.is_empty());
-    (!samples.is_empty()).then_some(samples)
+    let depths = if is_anchored { &[""] } else { &["", "\u{1}\u{2}\u{1}/", "\u{1}\u{2}/\u{2}\u{1}/"][..] };
+    let stars = ["\u{1}\u{2}\u{1}", "\u{1}", ""];
+    let many = ["\u{1}\u{2}\u{1}/\u{2}\u{1}\u{2}", "\u{1}\u{2}\u{1}", "\u{1}", ""];
+    let choices = depths.iter().flat_map(move |depth| {
+        stars.into_iter().flat_map(move |star| many.into_iter().map(move |many| (depth, star, many)))
+    });
+    let samples = choices.map(move |(depth, star, many)| {
+        let sample = body.replace("**", many).replace('*', star);
+        format!("{depth}{}", sample.trim_start_matches('/'))
+    });
+    Some(samples.filter(|sample| !sample.is_empty() && !sample.ends_with('/') && !sample.contains("//")))
 }
 
 /// `{a,b}`, unescaped.
@@ -178,4 +177,71 @@ pub(super) fn twice(subject: &Subject<'_>) -> Vec<Diagnostic> {
             Some(finding.with_related(source, first.clone(), "first here"))
         })
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filter(include: &[&str], exclude: &[&str]) -> Filter {
+        let globs = |texts: &[&str]| texts.iter().map(|text| Glob::parse(text).expect("a glob")).collect();
+        Filter { include: globs(include), exclude: globs(exclude) }
+    }
+
+    #[test]
+    fn what_exclude_shuts_is_found() {
+        for (include, exclude, expected) in [
+            (&["*.conf"][..], &["*.conf"][..], Some("*.conf")),
+            (&["a.conf", "b.conf"], &["*.conf"], Some("*.conf")),
+            (&["a.conf", "b.txt"], &["*.conf"], None),
+            (&["*.conf"], &["a*"], None),
+            (&["*.conf"], &["?.conf"], None),
+            (&["a/*.conf"], &["a/"], Some("a/")),
+            (&["a/**"], &["a"], Some("a")),
+            (&["a"], &["/a"], None),
+            (&["/a"], &["a"], Some("a")),
+            (&["a"], &["a/"], None),
+            (&["a/"], &["a"], Some("a")),
+            (&["[ab].conf"], &["*.conf"], None),
+            (&[], &["**"], Some("**")),
+            (&[], &["*.conf"], None),
+        ] {
+            assert_eq!(shut_by(&filter(include, exclude)), expected, "{include:?} {exclude:?}");
+        }
+    }
+
+    /// Every text of at most three of these pieces that is a glob.
+    fn every_glob() -> Vec<String> {
+        let pieces = ["", "a", "*", "**", "/", "?"];
+        let mut texts = Vec::new();
+        for (one, two, three) in (0..216).map(|n| (pieces[n / 36], pieces[n / 6 % 6], pieces[n % 6])) {
+            texts.push([one, two, three].concat());
+        }
+        texts.retain(|text| Glob::parse(text).is_ok());
+        texts.sort();
+        texts.dedup();
+        texts
+    }
+
+    #[test]
+    fn nothing_that_is_left_is_said_to_be_shut() {
+        let names = ["a", "aa", "b", "ab", "a/a", "a/b", "b/a", "ab/a", "a/b/a", "b/a/b", "bbb", "b/b/b"];
+        let globs = every_glob();
+        let mut shut = 0;
+        for include in &globs {
+            for exclude in &globs {
+                let filter = filter(&[include], &[exclude]);
+                if shut_by(&filter).is_none() {
+                    continue;
+                }
+                shut += 1;
+                for (name, is_dir) in names.iter().flat_map(|name| [(name, false), (name, true)]) {
+                    let is_left = filter.include[0].matches(name.as_bytes(), is_dir)
+                        && excluded(&filter.exclude, name.as_bytes(), is_dir).is_none();
+                    assert!(!is_left, "{name} is left of {include}, excluded {exclude}");
+                }
+            }
+        }
+        assert!(shut > globs.len(), "{shut} of {}", globs.len());
+    }
 }
