@@ -1,21 +1,26 @@
 //! SPEC 10: what an import writes passes `facron check --strict` wherever its paths exist, as files or as directories.
 
 use crate::corpus::{self, Recorded};
+use crate::hostile::pieces;
 use facron::config;
 use facron::diagnostic::{Severity, SourceText};
 use facron::import::{self, Dialect, FileSystem, Options, Owner, PlaceKind, Surroundings as _, Table};
 use facron::lint::facts::{self, Account, Facts, FileKind, Seen};
 use facron::lint::{Texts, lint};
 use facron::report::{Report, short};
-use facron::rule::Identity;
+use facron::rule::{Identity, Rule};
 use facron::sys::trust::Distrust;
+use proptest::prelude::*;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// A machine where everything exists and is trusted. What stands at the paths that the machine of the corpora says
 /// nothing about is all of one kind.
 struct Everything {
     programs: BTreeSet<PathBuf>,
+    /// What a pattern was about.
+    directories: BTreeSet<PathBuf>,
     unknown: FileKind,
 }
 
@@ -43,6 +48,7 @@ impl Facts for Everything {
     fn seen(&self, path: &Path) -> Seen {
         let kind = match Recorded.place(path).kind {
             _ if self.programs.contains(path) => FileKind::Regular,
+            _ if self.directories.contains(path) => FileKind::Directory,
             PlaceKind::File => FileKind::Regular,
             PlaceKind::Directory => FileKind::Directory,
             PlaceKind::Missing | PlaceKind::Unknown => self.unknown,
@@ -79,8 +85,13 @@ fn warnings(bytes: &[u8], dialect: Dialect, owner: &Owner) -> String {
     for unknown in [FileKind::Regular, FileKind::Directory] {
         let mut parsed = config::parse(&sources);
         let mut findings = std::mem::take(&mut parsed.findings);
-        let programs = parsed.written.iter().flat_map(|written| written.rule.programs());
-        let facts = Everything { programs: programs.map(PathBuf::from).collect(), unknown };
+        let rules = || parsed.written.iter().map(|written| &written.rule);
+        let has_pattern = |rule: &&Arc<Rule>| !rule.watch.filter.include.is_empty();
+        let facts = Everything {
+            programs: rules().flat_map(|rule| rule.programs()).map(PathBuf::from).collect(),
+            directories: rules().filter(has_pattern).flat_map(|rule| rule.watch.paths.clone()).collect(),
+            unknown,
+        };
         let paths = [PathBuf::from("/etc/facron/rules.toml")];
         let texts =
             Texts { parsed: &parsed, findings: &findings, sources: &sources, paths: &paths, facts: &facts };
@@ -315,5 +326,90 @@ fn a_file_system_that_reports_little_is_allowed_and_may_not_be_guarded() {
         assert!(told.is_faithful());
         let guard = import("/srv/f FAN_OPEN_PERM /bin/x\n");
         assert!(corpus::codes(&guard).contains(&"I030"), "{}", guard.toml);
+    }
+}
+
+/// A word of a table: pieces that mean something to a shell, a glob, a rule file or an option, in any order.
+fn word() -> impl Strategy<Value = String> {
+    let piece = prop_oneof![
+        Just("-"),
+        Just("--"),
+        Just("$#"),
+        Just("$@"),
+        Just("$@/$#"),
+        Just("$$"),
+        Just("$%"),
+        Just("{"),
+        Just("}"),
+        Just("a"),
+        Just("b.c"),
+        Just("/srv/d"),
+        Just("="),
+        Just("*"),
+        Just("!"),
+        Just("@temporary"),
+        Just("'"),
+        Just("\""),
+        Just(">"),
+        Just("/srv/d/x"),
+        Just("-c"),
+        Just("-e"),
+        Just("-f"),
+        Just(","),
+        Just("~"),
+    ];
+    proptest::collection::vec(piece, 1..4).prop_map(|pieces| pieces.concat())
+}
+
+/// A line of a table: a path, events, a program and words.
+fn line(dialect: Dialect) -> impl Strategy<Value = String> {
+    let masks: &[&str] = match dialect {
+        Dialect::Facron => {
+            &["FAN_OPEN", "FAN_CLOSE", "FAN_OPEN_PERM", "FAN_MODIFY|FAN_EVENT_ON_CHILD", "FAN_ONDIR,FAN_OPEN"]
+        }
+        Dialect::Incron => {
+            &["IN_CREATE", "IN_DELETE_SELF", "IN_ALL_EVENTS,recursive=false", "IN_MOVE,dotdirs=true"]
+        }
+    };
+    let programs = [
+        "/bin/x",
+        "/usr/bin/rm",
+        "/bin/sh",
+        "/usr/bin/perl",
+        "/usr/bin/awk",
+        "/usr/bin/sed",
+        "/usr/bin/env",
+        "/usr/bin/flock",
+        "/usr/bin/notify-send",
+        "/usr/bin/expect",
+        "/usr/bin/node",
+        "/usr/bin/jq",
+        "sudo",
+        "/bin/echo",
+    ];
+    let paths = ["/", "/srv/d", "/srv/f", "/srv/missing", "/boot/x", "/srv/d/", "/srv/"];
+    let path = (proptest::sample::select(paths.to_vec()), proptest::option::of(word()));
+    let path = path.prop_map(|(path, word)| format!("{path}{}", word.unwrap_or_default()));
+    let words = proptest::collection::vec(word(), 0..4);
+    (path, proptest::sample::select(masks), proptest::sample::select(programs.to_vec()), words)
+        .prop_map(|(path, mask, program, words)| format!("{path} {mask} {program} {}\n", words.join(" ")))
+}
+
+proptest! {
+    #[test]
+    fn any_line_of_a_facron_conf_passes(line in line(Dialect::Facron)) {
+        prop_assert_eq!(warnings(line.as_bytes(), Dialect::Facron, &Owner::System), "", "{}", line);
+    }
+
+    #[test]
+    fn any_line_of_an_incrontab_passes(line in line(Dialect::Incron)) {
+        prop_assert_eq!(warnings(line.as_bytes(), Dialect::Incron, &Owner::System), "", "{}", line);
+    }
+
+    #[test]
+    fn any_pieces_pass(bytes in pieces()) {
+        for dialect in [Dialect::Facron, Dialect::Incron] {
+            prop_assert_eq!(warnings(&bytes, dialect, &Owner::System), "");
+        }
     }
 }
