@@ -203,7 +203,7 @@ codes! {
          so that no link is followed, and a run whose output cannot be opened safely is not started."
     USELESS_ALLOW "F073" Note "something allowed that is not there"
         "`allow` names a finding that the rule does not have, so that it would hide one that comes later. What depends \
-         on the system, from F060 on, may be there on another one and is not looked for."
+         on the system (F037, and all from F060 on) may be there on another one and is not looked for."
 }
 
 #[cfg(test)]

@@ -142,7 +142,7 @@ fn what_a_rule_allows_is_left_out_of_that_rule() {
 #[test]
 fn what_is_allowed_for_nothing_is_said_where_the_texts_alone_decide() {
     let clean = "command = '/usr/bin/true'\ntimeout = '1s'\n";
-    assert_eq!(codes_of(&format!("{clean}allow = ['F040', 'F031', 'F060']")), ["F073"]);
+    assert_eq!(codes_of(&format!("{clean}allow = ['F040', 'F031', 'F037', 'F060']")), ["F073"]);
     assert_eq!(codes_of(&format!("{clean}allow = ['F040', 'F031', 'F073']")), [""; 0]);
     assert_eq!(codes_of(&format!("{clean}allow = ['F040', 'F046']\nenabled = false")), [""; 0]);
 }

@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 
 use super::{Subject, bounded};
-use crate::codes::Code;
+use crate::codes::{Code, NEVER_FIRES};
 use crate::config::WrittenRule;
 use crate::config::keys::KeyId;
 use crate::diagnostic::Diagnostic;
 
-/// From this code on it depends on the system whether something is found.
+/// From this code on it depends on the system whether something is found; before it, NEVER_FIRES does.
 const FIRST_OF_SYSTEM: &str = "F060";
 
 /// Findings pass through it, but for those that their rule allows.
@@ -42,14 +42,16 @@ pub(super) fn useless(subject: &Subject<'_>, sieve: &Sieve<'_>) -> Vec<Diagnosti
     // [defaults] speaks for other rules too, and a rule that is off is not compared with others.
     let Some(place) = written.own(KeyId::Allow).filter(|_| written.is_enabled) else { return Vec::new() };
     let is_useless = |code: &str| {
-        code < FIRST_OF_SYSTEM && !sieve.held.iter().any(|held| *held == (&*subject.rule.name, code))
+        let is_by_text = code < FIRST_OF_SYSTEM && code != NEVER_FIRES.name;
+        is_by_text && !sieve.held.iter().any(|held| *held == (&*subject.rule.name, code))
     };
     bounded(place.items().zip(&*written.allow).filter(|(_, code)| is_useless(code)).map(|(span, code)| {
         let message = format!("`{}` has no {code} to allow", subject.rule.name);
         let finding = subject.code.at(written.source, span, message).with_help("take it out");
         let line = subject.whole_line(place.key_span().start..place.span().end);
         match line.filter(|_| written.allow.len() == 1) {
-            Some(line) => finding.with_fix(line, "", true),
+            // Not every check has all the files that rules could be compared with.
+            Some(line) => finding.with_fix(line, "", false),
             None => finding,
         }
     }))
