@@ -41,9 +41,9 @@ pub(super) fn useless(subject: &Subject<'_>, sieve: &Sieve<'_>) -> Vec<Diagnosti
     let written = subject.written;
     // [defaults] speaks for other rules too, and a rule that is off is not compared with others.
     let Some(place) = written.own(KeyId::Allow).filter(|_| written.is_enabled) else { return Vec::new() };
-    let is_useless = |code: &str| {
+    let is_useless = |code: &'static str| {
         let is_by_text = code < FIRST_OF_SYSTEM && code != NEVER_FIRES.name;
-        is_by_text && !sieve.held.iter().any(|held| *held == (&*subject.rule.name, code))
+        is_by_text && !sieve.held.contains(&(&*subject.rule.name, code))
     };
     bounded(place.items().zip(&*written.allow).filter(|(_, code)| is_useless(code)).map(|(span, code)| {
         let message = format!("`{}` has no {code} to allow", subject.rule.name);
