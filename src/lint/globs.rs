@@ -37,12 +37,18 @@ pub(super) fn dead_glob(subject: &Subject<'_>) -> Vec<Diagnostic> {
         // Those of [defaults] are for many rules.
         let spans = subject.written.own(key).into_iter().flat_map(Place::items);
         spans.filter_map(move |span| {
-            let text = subject.raw(&span).trim_matches(['"', '\'']);
+            let text = unquoted(subject.raw(&span));
             let (why, help) = why_dead(subject, key, text)?;
             let message = format!("{} never matches: {why}", shown(text));
             Some(subject.code.at(subject.written.source, span, message).with_help(help))
         })
     }))
+}
+
+/// A string as it is written, without its own quotes.
+fn unquoted(raw: &str) -> &str {
+    let quotes = [r#"""""#, "'''", "\"", "'"];
+    quotes.iter().find_map(|quote| raw.strip_prefix(quote)?.strip_suffix(quote)).unwrap_or(raw)
 }
 
 fn why_dead(subject: &Subject<'_>, key: KeyId, text: &str) -> Option<(String, String)> {
@@ -186,6 +192,15 @@ mod tests {
     fn filter(include: &[&str], exclude: &[&str]) -> Filter {
         let globs = |texts: &[&str]| texts.iter().map(|text| Glob::parse(text).expect("a glob")).collect();
         Filter { include: globs(include), exclude: globs(exclude) }
+    }
+
+    #[test]
+    fn a_string_loses_its_own_quotes_only() {
+        let cases =
+            [(r#""'a'""#, "'a'"), (r#"'"'"#, "\""), (r#""""a""""#, "a"), (r#""""#, ""), (r#""'!*""#, "'!*")];
+        for (raw, text) in cases {
+            assert_eq!(unquoted(raw), text, "{raw}");
+        }
     }
 
     #[test]
