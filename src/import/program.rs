@@ -33,6 +33,11 @@ pub fn is_name(path: &str) -> bool {
     Path::new(path).file_name().is_some()
 }
 
+/// What stands for itself as an argument of a rule: braces are doubled.
+pub fn literal(text: &str) -> String {
+    text.replace('{', "{{").replace('}', "}}")
+}
+
 /// The last component of a word.
 pub fn base(word: &str) -> &str {
     word.rsplit('/').next().unwrap_or(word)

@@ -48,9 +48,10 @@ pub fn parse(
     for (word, text) in words.iter().zip(&texts).skip(1) {
         remark(line, word, text, findings);
     }
-    let arguments = texts[1..].iter().map(|text| as_argument(text));
-    let arguments: Vec<String> =
-        std::iter::once(as_argument(program.as_deref().unwrap_or(texts[0]))).chain(arguments).collect();
+    // Tokens stay as they are.
+    let first = program.as_deref().unwrap_or(texts[0]);
+    let arguments = std::iter::once(first).chain(texts[1..].iter().copied());
+    let arguments: Vec<String> = arguments.map(program::literal).collect();
     refuse_program_text(line, words, &texts, &arguments, findings);
     program.map(|_| arguments)
 }
@@ -186,9 +187,4 @@ fn remark(line: &Line<'_>, word: &Word<'_>, text: &str, findings: &mut Findings)
 
 fn token(text: &str) -> Option<ClassicToken> {
     CLASSIC_TOKENS.iter().find(|(name, ..)| *name == text).map(|(_, token, _)| *token)
-}
-
-/// A classic word as an argument of a rule: tokens stay, braces are doubled.
-fn as_argument(text: &str) -> String {
-    text.replace('{', "{{").replace('}', "}}")
 }

@@ -14,6 +14,7 @@ use crate::import::path::clean;
 use crate::import::surroundings::{FileSystem, Place, PlaceKind};
 use crate::import::table::{Line, shown};
 use crate::rule::Scope;
+use crate::template::Template;
 
 use super::command;
 use super::mask::{self, Wanted};
@@ -136,7 +137,8 @@ fn set_place(
 /// A place where the opener would wait for what needs the place itself, or may never answer.
 fn refuse_guard(draft: &Draft, place: &Place, path_range: Range<usize>, findings: &mut Findings) {
     let Run::Argv(arguments) = &draft.run else { return };
-    let programs = [PathBuf::from(&arguments[0])];
+    let programs: Vec<PathBuf> =
+        Template::parse(&arguments[0]).iter().filter_map(Template::as_literal).map(PathBuf::from).collect();
     let facts = guardable::Facts {
         real: place.behind_links.as_deref(),
         file_system: match &place.file_system {

@@ -168,7 +168,7 @@ fn argv(
     if words.iter().any(is_quoted) {
         findings.push(&codes::QUOTED_NAME, range(), "a name between quotes", None);
     }
-    arguments[0] = program(line, entry, &words[0].literal(), context, findings)?;
+    arguments[0] = program::literal(&program(line, entry, &words[0].literal(), context, findings)?);
     if allow::program_text(&arguments).is_some() {
         return refuse_unsafe(line, entry, findings);
     }
@@ -242,8 +242,13 @@ fn as_shell(
     }
     Some(if reading.needs_bash || !shell::placeholders(&text).is_empty() {
         let shell = if reading.needs_bash { "/bin/bash" } else { "/bin/sh" };
-        let escaped = text.replace('{', "{{").replace('}', "}}");
-        Run::Argv(vec![shell.to_owned(), "-c".to_owned(), escaped, "facron".to_owned(), "{path}".to_owned()])
+        Run::Argv(vec![
+            shell.to_owned(),
+            "-c".to_owned(),
+            program::literal(&text),
+            "facron".to_owned(),
+            "{path}".to_owned(),
+        ])
     } else {
         Run::Shell(text)
     })
