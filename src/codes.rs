@@ -30,6 +30,11 @@ impl Code {
         Diagnostic { source: None, ..self.at(0, 0..0, message) }
     }
 
+    /// Whether a rule may say that it is meant: errors refuse the rule, and what is about a rule file is about no rule.
+    pub fn can_be_allowed(&self) -> bool {
+        self.severity < Severity::Error && self.name != NO_RULES.name && self.name != HARD_LINK.name
+    }
+
     /// The code of this name, in any case.
     pub fn from_name(name: &str) -> Option<&'static Code> {
         CODES.iter().copied().find(|code| code.name.eq_ignore_ascii_case(name))
@@ -131,8 +136,8 @@ codes! {
         "Globs are matched below the rule's path; with `/` they are anchored there. Braces and a leading `!` mean \
          nothing in them."
     TWICE "F039" Warning "something that is written twice"
-        "An item of a list that is there already has no effect. Two rules that do the same run their command twice; \
-         that is a note, since a classic table may have meant it."
+        "An item of a list that is there already has no effect. Two rules that do the same run their command twice, \
+         and so do one on a tree and one on a part of it; that is a note, since a classic table may have meant it."
     FREQUENT "F040" Note "events that come very often"
         "Everything that reads below the tree causes `open`, `access` and `close-nowrite`: a search, a backup, a shell \
          that completes a name. Each costs time even where the rule starts nothing."
@@ -192,10 +197,13 @@ codes! {
     HARD_LINK "F070" Warning "a rule file with several names"
         "The file can be changed through its other name, in a directory that nobody looks at."
     WRONG_SCOPE "F071" Warning "a scope that does not fit the path"
-        "A file has nothing below it, so `scope = \"tree\"` means the file alone; and globs below it match nothing."
+        "A file has nothing below it, so `scope = \"tree\"` means the file alone."
     FOREIGN_OUTPUT "F072" Warning "an output file that others could replace"
         "Whoever can write its directory can put a link to another file in its place. The file of `output` is opened \
          so that no link is followed, and a run whose output cannot be opened safely is not started."
+    USELESS_ALLOW "F073" Note "something allowed that is not there"
+        "`allow` names a finding that the rule does not have, so that it would hide one that comes later. What depends \
+         on the system (F037, and all from F060 on) may be there on another one and is not looked for."
 }
 
 #[cfg(test)]

@@ -174,6 +174,22 @@ fn safe_fixes_are_made_and_the_rest_is_left() {
 }
 
 #[test]
+fn what_is_allowed_is_left_out_of_every_format_and_of_every_fix() {
+    let text = format!("{CLEAN}max-wait = '5s'\nallow = [\"F036\"]\n");
+    let file = File::new(&text);
+    for format in ["short", "json", "github"] {
+        assert_eq!(stdout(&file.check(&["--strict", "--format", format])), "", "{format}");
+    }
+    let sarif: Value =
+        serde_json::from_str(&stdout(&file.check(&["--strict", "--format", "sarif"]))).expect("JSON");
+    assert_eq!(sarif["runs"][0]["results"], Value::Array(Vec::new()));
+    let output = file.check(&["--strict", "--fix"]);
+    assert_eq!(stdout(&output), "facron check: 1 rule in 1 file: no mistakes\n");
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(fs::read_to_string(&file.path).expect("the file"), text);
+}
+
+#[test]
 fn a_link_stays_a_link_when_its_file_is_mended() {
     let file = File::new(&format!("{CLEAN}on_busy = 'skip'\n"));
     let link = file.path.with_file_name("link.toml");
@@ -230,6 +246,7 @@ fn a_closed_pipe_is_no_panic() {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "a test carries out what it is told")]
 fn a_file_that_others_may_write_is_said_with_what_mends_it() {
     let file = File::new(CLEAN);
     fs::set_permissions(&file.path, fs::Permissions::from_mode(0o666)).expect("chmod");
@@ -238,7 +255,11 @@ fn a_file_that_others_may_write_is_said_with_what_mends_it() {
     let lines = json_lines(&output);
     assert_eq!(lines.len(), 1);
     assert_eq!(lines[0]["code"], "F022");
-    assert_eq!(lines[0]["help"], format!("chmod go-w {}", file.path.display()));
+    let help = lines[0]["help"].as_str().expect("a way out");
+    assert_eq!(help, format!("chmod go-w {}", file.path.display()));
+    let mended = Command::new("/bin/sh").args(["-c", help]).status().expect("a shell");
+    assert!(mended.success());
+    assert_eq!(stdout(&file.check(&["--strict"])), "facron check: 1 rule in 1 file: no mistakes\n");
 }
 
 #[test]
@@ -286,10 +307,10 @@ fn the_sample_is_clean() {
     assert_eq!(stdout(&output), "facron check: 1 rule in 1 file: no mistakes\n");
 }
 
-/// The budget is a second and 64 MiB for a release build; a debug build on a busy machine may take longer.
+/// How fast it is, is measured by `cargo bench --bench check`; here it ends, and in the memory that it may take.
 #[test]
 #[expect(clippy::disallowed_methods, reason = "it is about time")]
-fn ten_thousand_rules_are_checked_quickly_and_in_little_memory() {
+fn ten_thousand_rules_are_checked_in_little_memory() {
     let directory = tempfile::tempdir().expect("a directory");
     let rule = |number: usize| {
         format!(
@@ -314,8 +335,7 @@ fn ten_thousand_rules_are_checked_quickly_and_in_little_memory() {
     assert_eq!(status.code(), Some(0));
     let usage =
         nix::sys::resource::getrusage(nix::sys::resource::UsageWho::RUSAGE_CHILDREN).expect("getrusage");
-    let limit = if cfg!(debug_assertions) { Duration::from_secs(30) } else { Duration::from_secs(1) };
-    assert!(took < limit, "{took:?}");
+    assert!(took < Duration::from_secs(60), "{took:?}");
     // The largest of all children of this test so far, KiB.
     assert!(usage.max_rss() < 64 << 10, "{} KiB", usage.max_rss());
 }

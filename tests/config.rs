@@ -149,8 +149,10 @@ fn every_key_has_an_effect_of_its_own() {
             assert_eq!(*parsed.rules.rules[0], changed, "{key}");
         }
     }
+    // What `check` leaves out is nothing to the rule: a reload keeps what waits and runs.
+    assert_eq!(plain, rule("command = ['/bin/true']\nallow = ['F031']"));
     // These need company, or make a rule another one.
-    let apart = ["name", "path", "command", "shell", "enabled", "group", "verdict"];
+    let apart = ["name", "path", "command", "shell", "enabled", "allow", "group", "verdict"];
     for key in config::keys::rule_keys() {
         assert!(
             VALUES.iter().any(|(name, _)| *name == key.name) || apart.contains(&key.name),

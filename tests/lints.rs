@@ -116,3 +116,87 @@ fn a_users_own_daemon_runs_commands_as_that_user_only() {
         ["F018 only root can run a command as another group than its own: 4"]
     );
 }
+
+/// What is said about a rule with more lines, in short.
+fn codes_of(lines: &str) -> Vec<&'static str> {
+    let rule = "[[rule]]\nname = 'r'\npath = '/srv/in'\nscope = 'tree'\non = 'open'\n";
+    let (_, findings) = findings("r.toml", &format!("{rule}{lines}"));
+    findings.iter().map(|finding| finding.code).collect()
+}
+
+#[test]
+fn what_a_rule_allows_is_left_out_of_that_rule() {
+    let command = "command = ['/usr/bin/rm', '{name}']\n";
+    assert_eq!(codes_of(command), ["F035", "F040", "F031"]);
+    assert_eq!(codes_of(&format!("{command}allow = ['F031', 'F040']")), ["F035"]);
+    assert_eq!(codes_of(&format!("{command}allow = 'F031'")), ["F035", "F040"]);
+    // Only of that rule.
+    let other =
+        "\n[[rule]]\nname = 's'\npath = '/srv/s'\ntimeout = '1s'\ncommand = ['/usr/bin/rm', '{stem}']";
+    assert_eq!(codes_of(&format!("{command}allow = ['F031', 'F035', 'F040']{other}")), ["F031"]);
+    // [defaults] allows it everywhere.
+    let (_, none) = findings("r.toml", &format!("[defaults]\nallow = 'F031'\n{other}"));
+    assert_eq!(none, []);
+}
+
+#[test]
+fn what_is_allowed_for_nothing_is_said_where_the_texts_alone_decide() {
+    let clean = "command = '/usr/bin/true'\ntimeout = '1s'\n";
+    assert_eq!(codes_of(&format!("{clean}allow = ['F040', 'F031', 'F037', 'F060']")), ["F073"]);
+    assert_eq!(codes_of(&format!("{clean}allow = ['F040', 'F031', 'F073']")), [""; 0]);
+    assert_eq!(codes_of(&format!("{clean}allow = ['F040', 'F046']\nenabled = false")), [""; 0]);
+}
+
+#[test]
+fn a_finding_about_several_rules_is_allowed_where_it_stands() {
+    let rule = |name: &str, path: &str, to: &str, more: &str| {
+        format!(
+            "[[rule]]\nname = '{name}'\npath = '{path}'\nignore-self = false\ntimeout = '1s'\n\
+             command = ['/usr/bin/cp', '{{path}}', '{to}']\n{more}"
+        )
+    };
+    let of = |first: &str, second: &str| {
+        let text = rule("a", "/srv/a", "/srv/b", first) + &rule("b", "/srv/b", "/srv/a", second);
+        let (_, findings) = findings("r.toml", &text);
+        findings.iter().map(|finding| finding.code).collect::<Vec<_>>()
+    };
+    assert_eq!(of("", ""), ["F046"]);
+    assert_eq!(of("", "allow = 'F046'\n"), [""; 0]);
+    // The circle is said at the second of the two.
+    assert_eq!(of("allow = 'F046'\n", ""), ["F073", "F046"]);
+}
+
+#[test]
+fn errors_and_what_is_no_finding_cannot_be_allowed() {
+    let said = |allow: &str| {
+        let text =
+            format!("[[rule]]\nname = 'r'\npath = '/srv'\ntimeout = '1s'\nshell = 'x'\nallow = {allow}\n");
+        let (_, findings) = findings("r.toml", &text);
+        let one = findings.first().expect("a finding");
+        assert_eq!((findings.len(), one.code, one.severity), (1, "F005", Severity::Error), "{findings:?}");
+        let fix = one.fix.as_ref().map(|fix| (fix.replacement.clone(), fix.is_safe));
+        (one.message.clone(), one.help.clone().expect("a way out"), fix)
+    };
+    let fixed = |to: &str, is_safe| Some((format!("\"{to}\""), is_safe));
+    assert_eq!(
+        said("['F014']"),
+        (
+            "`F014` is an error, which is mended and never allowed".to_owned(),
+            "`facron check --explain F014` says what to do".to_owned(),
+            None
+        )
+    );
+    assert!(said("'F069'").0.contains("about a rule file"));
+    assert_eq!(said("['f031']").2, fixed("F031", true));
+    assert_eq!(said("['F31']").2, fixed("F031", false));
+    assert!(said("'unknown-key'").1.contains("`facron check` shows the code"));
+}
+
+#[test]
+fn a_user_that_does_not_exist_is_said_beside_the_other_mistakes_of_its_rule() {
+    let text = "# unknown user nosuch\n[[rule]]\nname = 'r'\npath = 'srv'\nuser = 'nosuch'\ntimeut = '1s'\n\
+                command = ['/bin/x', '{nosuch}']\n[[rule]]\ngroup = 'nosuch'\n";
+    let (_, findings) = findings("r.toml", text);
+    let codes: Vec<&str> = findings.iter().map(|finding| finding.code).collect();
+    assert_eq!(codes, ["F010", "F018", "F002", "F013", "F004", "F004", "F004", "F017", "F018"]);
+}

@@ -76,6 +76,12 @@ fn reader_and_schema_agree() {
         ("batch = 'true'", false),
         ("deny-errno = 'EIO'", true),
         ("deny-errno = 'ENOENT'", false),
+        ("allow = 'F031'", true),
+        ("allow = ['F031', 'F073']", true),
+        ("allow = 'F014'", false),
+        ("allow = ['F070']", false),
+        ("allow = 'f031'", false),
+        ("allow = 31", false),
         ("unknown = 1", false),
         ("shell = 'true'", false),
     ] {

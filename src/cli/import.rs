@@ -91,7 +91,7 @@ pub fn run(args: &Args, global: &Global) -> ExitStatus {
 fn carry_out(args: &Args, global: &Global) -> Result<bool, String> {
     let tables = tables::read(args)?;
     let options = Options { debounce: args.debounce, timeout: args.timeout, concurrency: args.concurrency };
-    let import = import::import(&tables.tables, &options, &machine::Machine);
+    let import = import::import(&tables.tables, &options, &machine::Machine::default());
     match &args.output {
         Some(path) => output::write(path, import.toml.as_bytes(), tables.mode, args.force)?,
         None if args.explain => {}

@@ -43,8 +43,9 @@ pub(super) struct Judge<'d, 't, 'f> {
 }
 
 impl Judge<'_, '_, '_> {
-    /// The rule, as far as it can be understood; whatever is wrong is reported.
-    pub fn rule(mut self, source: Source) -> Option<Rule> {
+    /// The rule, as far as it can be understood, and whether it has all that a rule needs; whatever is wrong is
+    /// reported.
+    pub fn rule(mut self, source: Source) -> (Rule, bool) {
         self.check_missing();
         self.check_together();
         if self.draft.is_guard() {
@@ -77,19 +78,21 @@ impl Judge<'_, '_, '_> {
         if setting.contain == Contain::PidNamespace {
             ending.leftover = Leftover::Kill;
         }
-        Some(Rule {
-            name: name?,
+        let command = command.or(shell);
+        let is_whole = name.is_some() && command.is_some() && !watch.paths.is_empty();
+        let rule = Rule {
+            name: name.unwrap_or_default(),
             description,
             source,
             watch,
             gather,
             schedule,
-            command: command.or(shell)?,
+            command: command.unwrap_or(Command::Argv(Vec::new())),
             setting,
             ending,
             verdict,
-        })
-        .filter(|rule| !rule.watch.paths.is_empty())
+        };
+        (rule, is_whole)
     }
 
     fn own(&self, key: KeyId) -> Option<&Place> {

@@ -126,6 +126,8 @@ pub enum Kind {
     Signal,
     /// One exit code or several.
     ExitCodes,
+    /// One code of a note or warning, or several.
+    Codes,
 }
 
 /// The longest duration that a rule file may ask for: 366 days.
@@ -176,6 +178,8 @@ keys! {
             "shown by status and in notifications";
         Enabled     "enabled"     Kind::Bool, Value("true"), true,
             "whether the rule is used; it is checked all the same";
+        Allow       "allow"       Kind::Codes, Value("[]"), true,
+            "notes and warnings that are meant: check leaves them out for this rule";
         Path        "path"        Kind::Paths, Required, false,
             "the file or directory to watch; it need not exist yet";
         Scope       "scope"       Kind::Word(&SCOPES), Value("\"children\""), true,
@@ -350,6 +354,7 @@ impl Kind {
             Kind::Output => "\"log\", \"discard\" or { file = PATH }".to_owned(),
             Kind::Signal => "the name of a signal such as \"TERM\"".to_owned(),
             Kind::ExitCodes => "an array of exit codes, 0 to 255".to_owned(),
+            Kind::Codes => "an array of codes of notes and warnings such as \"F031\"".to_owned(),
         }
     }
 }

@@ -27,6 +27,7 @@ pub(super) struct Draft {
     pub name: Option<Arc<str>>,
     pub description: Option<String>,
     pub enabled: bool,
+    pub allow: Arc<[&'static str]>,
     pub watch: Watch,
     pub gather: Gather,
     pub schedule: Schedule,
@@ -47,6 +48,7 @@ impl Default for Draft {
             name: None,
             description: None,
             enabled: true,
+            allow: Arc::default(),
             watch: Watch {
                 paths: Vec::new(),
                 scope: Scope::Children,
@@ -130,6 +132,7 @@ impl Draft {
             KeyId::Name => self.name = Some(values.rule_name(key, value)?),
             KeyId::Description => self.description = Some(values.string(key, value)?.to_owned()),
             KeyId::Enabled => self.enabled = values.boolean(key, value)?,
+            KeyId::Allow => self.allow = values.codes(key, value)?.into(),
             KeyId::Path => watch.paths = values.paths(key, value)?,
             KeyId::Scope => watch.scope = values.word(key, value, &SCOPES)?,
             KeyId::Include => watch.filter.include = values.globs(key, value)?.into(),

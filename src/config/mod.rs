@@ -3,6 +3,7 @@
 //! Every mistake of every file is found at once. The order of the work: the text as TOML (`syntax`), its tables and
 //! keys (`document`), each value (`value` and its kin), what cannot be together (`combine`).
 
+mod allow;
 mod combine;
 mod command;
 mod document;
@@ -15,6 +16,7 @@ mod identity;
 pub mod keys;
 mod limits;
 mod lower;
+pub mod misread;
 mod schema;
 mod setting;
 pub mod shell;
@@ -27,7 +29,7 @@ mod written;
 pub use events::nearest_event;
 pub use findings::sort;
 pub use schema::schema;
-pub use text::{shown, shown_path};
+pub use text::{nearest, shown, shown_path};
 pub use written::{Place, WrittenRule};
 
 use std::collections::{BTreeMap, HashMap};
@@ -63,6 +65,8 @@ pub struct Parsed {
     pub findings: Vec<Diagnostic>,
     /// Every rule that is right in itself, disabled ones too, with its places.
     pub written: Vec<WrittenRule>,
+    /// The others, as far as they could be understood: what else is wrong with them can be said at once.
+    pub flawed: Vec<WrittenRule>,
 }
 
 /// A rule file's bytes as text, with what is wrong with them: too many, or not UTF-8.
@@ -137,6 +141,7 @@ struct Reader {
     /// Where each name is written.
     names: HashMap<Arc<str>, (usize, Range<usize>)>,
     written: Vec<WrittenRule>,
+    flawed: Vec<WrittenRule>,
     findings: Findings,
     globs: HashMap<String, crate::glob::Glob>,
 }
@@ -145,7 +150,7 @@ impl Reader {
     fn file(&mut self, source: usize, file: &SourceText) {
         let document = Document::read(source, &file.text, &mut self.findings);
         let lines = Lines::new(&file.text);
-        let Reader { findings, globs, daemon, daemon_places, names, written } = self;
+        let Reader { findings, globs, daemon, daemon_places, names, written, flawed } = self;
         let mut values = Values { source, text: &file.text, findings, globs };
         if let Some(section) = &document.daemon {
             read_daemon(daemon, daemon_places, section, &mut values);
@@ -167,7 +172,7 @@ impl Reader {
                 claim_name(names, name, &own, &header, &mut values);
             }
             let line = u32::try_from(lines.line(header.start)).expect("a file of 1 MiB has fewer lines");
-            let is_enabled = draft.enabled;
+            let (is_enabled, allow) = (draft.enabled, Arc::clone(&draft.allow));
             let is_broken = document.is_broken;
             let judge = Judge {
                 draft,
@@ -177,14 +182,13 @@ impl Reader {
                 is_broken,
                 values: &mut values,
             };
-            let rule = judge.rule(Source { file: file.name.clone(), line });
-            let is_flawed =
-                has_flawed_defaults || section.is_flawed || values.findings.has_error_since(before);
-            if let Some(rule) = rule.filter(|_| !is_flawed) {
-                let rule = Arc::new(rule);
-                let defaults = Arc::clone(&default_places);
-                written.push(WrittenRule { rule, is_enabled, source, header, own: own.into(), defaults });
-            }
+            let (rule, is_whole) = judge.rule(Source { file: file.name.clone(), line });
+            let is_right = is_whole
+                && !(has_flawed_defaults || section.is_flawed || values.findings.has_error_since(before));
+            let (rule, defaults) = (Arc::new(rule), Arc::clone(&default_places));
+            let own = own.into();
+            let rule = WrittenRule { rule, is_enabled, allow, source, header, own, defaults };
+            if is_right { written.push(rule) } else { flawed.push(rule) }
         }
     }
 
@@ -195,6 +199,7 @@ impl Reader {
             rules: RuleSet { daemon: self.daemon, rules },
             findings: self.findings.into_sorted(),
             written: self.written,
+            flawed: self.flawed,
         }
     }
 }

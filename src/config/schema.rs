@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::keys::{self, Key, Kind, Preset};
+use crate::codes::CODES;
 use crate::event::{EVENTS, SETS};
 use crate::rule::RESOURCES;
 use crate::signal::SIGNALS;
@@ -64,6 +65,7 @@ fn preset(value: &str) -> Value {
 fn definitions() -> Value {
     let events: Vec<&str> = EVENTS.iter().map(|kind| kind.name).collect();
     let sets: Vec<&str> = SETS.iter().map(|set| set.name).collect();
+    let codes: Vec<&str> = CODES.iter().filter(|code| code.can_be_allowed()).map(|code| code.name).collect();
     let classic = json!({ "type": "string", "pattern": "^[Ff][Aa][Nn]_[A-Za-z_]+$" });
     json!({
         "path": { "type": "string", "pattern": "^/" },
@@ -74,6 +76,7 @@ fn definitions() -> Value {
             { "type": "integer", "minimum": 0, "maximum": 4_294_967_294_u32 },
         ]},
         "variable": { "type": "string", "pattern": "^[^=]+$" },
+        "code": { "enum": codes },
         "exit-code": { "type": "integer", "minimum": 0, "maximum": 255 },
         "event": { "anyOf": [{ "enum": events }, classic] },
         "event-or-set": { "anyOf": [{ "enum": sets }, { "$ref": "#/$defs/event" }] },
@@ -138,6 +141,7 @@ fn of_kind(kind: Kind) -> Value {
             { "type": "string", "pattern": "^[Ss][Ii][Gg][A-Za-z0-9]+$" },
         ]}),
         Kind::ExitCodes => one_or_many("exit-code"),
+        Kind::Codes => one_or_many("code"),
     }
 }
 

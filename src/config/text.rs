@@ -28,7 +28,7 @@ pub fn shown_path(path: &Path) -> String {
 }
 
 /// The known word that is nearest to an unknown one, if it is near enough to be meant.
-pub(super) fn nearest<'k>(unknown: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
+pub fn nearest<'k>(unknown: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
     // A long text is no misspelt word, and comparing it would take long.
     if unknown.len() > 64 {
         return None;

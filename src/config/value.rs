@@ -15,6 +15,7 @@ use super::keys::{Key, Kind};
 use super::text::{is_same_word, nearest, shown};
 use crate::codes::{BAD_NAME, BAD_PATH, Code, OUT_OF_RANGE, TOO_MUCH, UNKNOWN_WORD, WRONG_TYPE};
 use crate::diagnostic::Diagnostic;
+use crate::escape;
 use crate::glob::Glob;
 use crate::rule::Identity;
 
@@ -177,7 +178,18 @@ impl Values<'_, '_> {
             return Some(Path::new(text).components().collect());
         };
         let finding = self.at(BAD_PATH, value.span(), format!("the path {} {fault}", shown(text)));
-        self.report(finding);
+        self.report(match meant_path(text) {
+            Some(meant) => finding.with_help(format!("did you mean `\"{meant}\"`?")).with_fix(
+                value.span(),
+                format!("\"{meant}\""),
+                false,
+            ),
+            None if text.starts_with('~') => {
+                finding.with_help("`~` is a word of shells: write the home directory")
+            }
+            None if text.starts_with('/') => finding,
+            None => finding.with_help("a path begins with `/`"),
+        });
         None
     }
 
@@ -218,7 +230,16 @@ impl Values<'_, '_> {
             return Some(name.into());
         };
         let finding = self.at(BAD_NAME, value.span(), fault);
-        self.report(finding);
+        let meant: String =
+            name.trim().chars().take(RULE_NAME_MAX).map(|c| if is_fine(c) { c } else { '-' }).collect();
+        self.report(match meant.trim_matches('-') {
+            "" => finding,
+            meant => finding.with_help(format!("for example `\"{meant}\"`")).with_fix(
+                value.span(),
+                format!("\"{meant}\""),
+                false,
+            ),
+        });
         None
     }
 
@@ -242,6 +263,22 @@ impl Values<'_, '_> {
         let finding = self.at(TOO_MUCH, value.span(), format!("{what} is longer than {max} bytes"));
         self.report(finding);
     }
+}
+
+/// A path with `..` resolved, as far as the text tells.
+fn meant_path(text: &str) -> Option<String> {
+    let mut path = PathBuf::new();
+    for component in Path::new(text).components() {
+        match component {
+            Component::ParentDir => {
+                path.pop();
+            }
+            other => path.push(other),
+        }
+    }
+    let meant = path.to_str().filter(|meant| meant.starts_with('/') && *meant != text)?;
+    let is_plain = !meant.contains(['"', '\\']) && escape::line(meant) == meant && meant.len() <= PATH_MAX;
+    is_plain.then(|| meant.to_owned())
 }
 
 /// A whole number, if it is one that fits; hexadecimal, octal and binary ones too.

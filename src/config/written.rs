@@ -7,6 +7,7 @@ use toml::de::DeValue;
 
 use super::document::Entry;
 use super::keys::KeyId;
+use crate::codes::Code;
 use crate::rule::Rule;
 
 /// A rule with the places of its keys.
@@ -16,6 +17,8 @@ pub struct WrittenRule {
     pub rule: Arc<Rule>,
     /// Whether it is used.
     pub is_enabled: bool,
+    /// The codes of the notes and warnings that are meant.
+    pub allow: Arc<[&'static str]>,
     /// Which of the sources it stands in.
     pub source: usize,
     /// Its `[[rule]]`.
@@ -38,6 +41,11 @@ pub struct Place {
 }
 
 impl WrittenRule {
+    /// Whether findings of this kind are meant.
+    pub fn allows(&self, code: &Code) -> bool {
+        self.allow.contains(&code.name)
+    }
+
     /// Where a key is written: in the rule, or else in `[defaults]`.
     pub fn place(&self, key: KeyId) -> Option<&Place> {
         self.own(key).or_else(|| self.defaults.iter().find(|place| place.key == key))

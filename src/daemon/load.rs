@@ -53,7 +53,7 @@ pub enum Trust {
 /// The same, where one finding is an error: then nothing may be armed.
 pub fn load(places: &Places, owner: Owner, facts: &dyn Facts) -> Result<(Arc<RuleSet>, Loaded), Box<Loaded>> {
     let mut loaded = read(places, Trust::Demanded(owner));
-    loaded.findings.extend(refusals(&loaded.parsed.written, &loaded.paths, facts));
+    loaded.findings.extend(refusals(&loaded.parsed, &loaded.paths, facts));
     config::sort(&mut loaded.findings);
     if loaded.has_error() {
         return Err(Box::new(loaded));

@@ -11,6 +11,8 @@ use crate::rule::Scope;
 pub struct Draft {
     /// Whether the classic daemon would have read it.
     pub is_enabled: bool,
+    /// Codes of findings that the line itself has.
+    pub allow: Vec<&'static str>,
     /// Absolute and clean.
     pub path: String,
     /// None: the default, which is the file or the directory's entries.
@@ -54,6 +56,7 @@ impl Draft {
     pub fn new(path: String, run: Run) -> Draft {
         Draft {
             is_enabled: true,
+            allow: Vec::new(),
             path,
             scope: None,
             include: Vec::new(),

@@ -6,6 +6,7 @@
 //! [`codes`] says so. Nothing is guessed silently: what cannot be said in a rule file is refused and stays in
 //! it as a comment.
 
+mod allow;
 pub mod codes;
 mod draft;
 mod facron;
@@ -27,7 +28,7 @@ use crate::diagnostic::{Diagnostic, Severity, SourceText};
 
 pub use codes::{CODES, Code};
 pub use report::{explain, summary};
-pub use surroundings::{Place, PlaceKind, Surroundings};
+pub use surroundings::{FileSystem, Place, PlaceKind, Surroundings};
 pub use table::{Dialect, Owner, Table};
 
 use draft::Draft;

@@ -1,6 +1,6 @@
 //! What the importer wants to know of the machine: asked through a trait, so that translating stays a function.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The machine on which the classic daemon ran.
 pub trait Surroundings {
@@ -15,12 +15,14 @@ pub trait Surroundings {
 }
 
 /// What stands at a path, links followed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Place {
     /// What it is.
     pub kind: PlaceKind,
-    /// Whether a component of the path is a symbolic link.
-    pub is_through_link: bool,
+    /// Where the path leads, if a component of it is a symbolic link.
+    pub behind_links: Option<PathBuf>,
+    /// What it is on, or would be on.
+    pub file_system: FileSystem,
     /// Whether everybody may write to it.
     pub is_world_writable: bool,
 }
@@ -37,4 +39,16 @@ pub enum PlaceKind {
     Directory,
     /// Anything else.
     File,
+}
+
+/// Who answers for a file system; by its type, as in /proc/self/mountinfo.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum FileSystem {
+    /// Not known, or the kernel alone, from a device or memory.
+    #[default]
+    Local,
+    /// Another machine or process.
+    Foreign(String),
+    /// Made up by the kernel from its own state.
+    Kernel(String),
 }

@@ -162,6 +162,9 @@ fn rule_table(name: &str, draft: &Draft) -> TomlTable {
     if !draft.is_enabled {
         table.insert("enabled", value(false));
     }
+    if !draft.allow.is_empty() {
+        table.insert("allow", value(draft.allow.iter().copied().collect::<Array>()));
+    }
     table.insert("path", string(&draft.path));
     if let Some(scope) = draft.scope {
         table.insert("scope", value(scope_name(scope)));

@@ -5,30 +5,18 @@ use std::path::{Path, PathBuf};
 
 use super::Texts;
 use super::facts::Seen;
-use super::words::{commands, program_name};
+use super::table::Found;
 use crate::codes::Code;
+use crate::config::WrittenRule;
 use crate::config::keys::KeyId;
-use crate::config::{WrittenRule, shown_path};
-use crate::diagnostic::{Diagnostic, Severity};
-use crate::event::EventMask;
-use crate::matcher::decide;
-use crate::rule::{Command, Output, Rule};
-use crate::template::Template;
+use crate::diagnostic::Severity;
+use crate::rule::{Command, Rule, Scope};
+use crate::template::{Part, Placeholder, Template};
 
-/// What writing to a file causes.
-const WRITING: EventMask = EventMask::MODIFY
-    .union(EventMask::CLOSE_WRITE)
-    .union(EventMask::ARRIVED)
-    .union(EventMask::OPEN)
-    .union(EventMask::CREATE);
+/// Rules near one another that are compared; thousands of them on one path are no accident.
+pub(super) const NEIGHBOURS_MAX: usize = 100;
 
-/// Rules on one path that are looked at for one that writes back; thousands of them are no accident.
-const NEIGHBOURS_MAX: usize = 100;
-
-/// Programs whose last argument is where they write.
-const WRITES_LAST: &[&str] = &["cp", "mv", "install", "rsync", "ln", "tee", "touch"];
-
-pub(super) fn no_rules(code: &'static Code, texts: &Texts<'_>) -> Vec<Diagnostic> {
+pub(super) fn no_rules<'t>(code: &'static Code, texts: &Texts<'t>) -> Vec<Found<'t>> {
     // Where a file could not be read or understood, its rules may be there all the same.
     let has_error = texts.findings.iter().any(|finding| finding.severity == Severity::Error);
     if !texts.parsed.written.is_empty() || has_error {
@@ -40,39 +28,106 @@ pub(super) fn no_rules(code: &'static Code, texts: &Texts<'_>) -> Vec<Diagnostic
     if texts.sources.iter().any(|source| !source.text.trim().is_empty()) {
         finding.severity = Severity::Note;
     }
-    vec![finding]
+    vec![(None, finding)]
 }
 
-pub(super) fn hard_links(code: &'static Code, texts: &Texts<'_>) -> Vec<Diagnostic> {
+pub(super) fn hard_links<'t>(code: &'static Code, texts: &Texts<'t>) -> Vec<Found<'t>> {
     let mut findings = Vec::new();
     for (source, path) in texts.paths.iter().enumerate() {
         if let Seen::Present { links, .. } = texts.facts.seen(path)
             && links > 1
         {
-            findings.push(code.at(source, 0..0, format!("the file has {links} names")));
+            findings.push((None, code.at(source, 0..0, format!("the file has {links} names"))));
         }
     }
     findings
 }
 
-/// Rules that run the same for the same.
-pub(super) fn same_rules(code: &'static Code, texts: &Texts<'_>) -> Vec<Diagnostic> {
-    let mut first: HashMap<(&[PathBuf], String), Vec<&WrittenRule>> = HashMap::new();
-    let mut findings = Vec::new();
-    for written in texts.parsed.written.iter().filter(|written| written.is_enabled) {
-        let rule = &written.rule;
-        let others = first.entry((&rule.watch.paths, text_of(&rule.command))).or_default();
-        let same =
-            others.iter().find(|other| other.rule.watch == rule.watch && other.rule.setting == rule.setting);
-        if let Some(other) = same {
-            let message = format!("`{}` does the same as `{}`", rule.name, other.rule.name);
-            let mut finding = code.at(written.source, written.span(KeyId::Name), message);
-            finding.severity = Severity::Note;
-            findings.push(finding.with_related(other.source, other.span(KeyId::Name), "this one"));
+/// Rules that run the same for the same, or for a part of it.
+pub(super) fn same_rules<'t>(code: &'static Code, texts: &Texts<'t>) -> Vec<Found<'t>> {
+    let used = texts.parsed.written.iter().filter(|written| written.is_enabled);
+    let used: Vec<(&WrittenRule, String)> =
+        used.map(|written| (written, text_of(&written.rule.command))).collect();
+    let mut by_command: HashMap<&str, HashMap<&Path, Vec<&WrittenRule>>> = HashMap::new();
+    for (written, command) in &used {
+        let by_path = by_command.entry(command).or_default();
+        for path in &written.rule.watch.paths {
+            by_path.entry(path).or_default().push(written);
         }
-        others.push(written);
+    }
+    let mut findings = Vec::new();
+    for (written, command) in &used {
+        let rule = &written.rule;
+        let by_path = &by_command[command.as_str()];
+        let near = rule.watch.paths[0].ancestors().filter_map(|ancestor| by_path.get(ancestor)).flatten();
+        let mut near = near.take(NEIGHBOURS_MAX).filter(|other| !std::ptr::eq(**other, *written));
+        // Of two that are the same the later one is said.
+        let is_first =
+            |other: &WrittenRule| (other.source, other.header.start) < (written.source, written.header.start);
+        let Some(other) =
+            near.find(|other| covers(&other.rule, rule) && (is_first(other) || !covers(rule, &other.rule)))
+        else {
+            continue;
+        };
+        let message = match rule.watch == other.rule.watch {
+            true => format!("`{}` does the same as `{}`", rule.name, other.rule.name),
+            false => format!("for all that `{}` runs for, `{}` runs the same", rule.name, other.rule.name),
+        };
+        let mut finding = code.at(written.source, written.span(KeyId::Name), message);
+        finding.severity = Severity::Note;
+        let finding = finding.with_related(other.source, other.span(KeyId::Name), "this one");
+        findings.push((Some(*written), finding));
     }
     findings
+}
+
+/// Whether one rule runs the same, for everything that the other runs for.
+fn covers(wide: &Rule, narrow: &Rule) -> bool {
+    let is_same_run =
+        wide.setting == narrow.setting && wide.command == narrow.command && wide.verdict == narrow.verdict;
+    if !is_same_run || tells(&wide.command, &[Placeholder::Rule]) {
+        return false;
+    }
+    let tells_root = tells(&wide.command, &[Placeholder::Root, Placeholder::Rel]);
+    let (wide, narrow) = (&wide.watch, &narrow.watch);
+    if wide == narrow {
+        return true;
+    }
+    if tells_root && wide.paths != narrow.paths {
+        return false;
+    }
+    let events = wide.on.any.contains(narrow.on.any)
+        && wide.on.any_directory.contains(narrow.on.any_directory)
+        && wide.on.all_of == narrow.on.all_of;
+    let is_everything = wide.filter.include.is_empty() && wide.filter.exclude.is_empty();
+    // Globs are about what is below a path: equal ones mean the same only below equal paths.
+    let filter = is_everything || (wide.filter == narrow.filter && wide.paths == narrow.paths);
+    let reaches = |path: &PathBuf| {
+        wide.paths.iter().take(NEIGHBOURS_MAX).any(|root| match wide.scope {
+            Scope::Itself => root == path && narrow.scope == Scope::Itself,
+            Scope::Children => root == path && narrow.scope != Scope::Tree,
+            Scope::Tree => path.starts_with(root),
+        })
+    };
+    let causes = wide.by == narrow.by && (narrow.ignore_self || !wide.ignore_self);
+    events
+        && filter
+        && causes
+        && (wide.dirs || !narrow.dirs)
+        && narrow.paths.iter().take(NEIGHBOURS_MAX).all(reaches)
+}
+
+/// Whether a command is told one of these.
+fn tells(command: &Command, placeholders: &[Placeholder]) -> bool {
+    let Command::Argv(arguments) = command else { return false };
+    let is_told = |part: &Part| match part {
+        Part::Placeholder(placeholder) => placeholders.contains(placeholder),
+        Part::Text(_) => false,
+    };
+    arguments.iter().any(|argument| match argument {
+        Template::Parts(parts) => parts.iter().any(is_told),
+        Template::Classic(_) | Template::Paths => false,
+    })
 }
 
 /// A command as a key to compare by.
@@ -81,101 +136,4 @@ fn text_of(command: &Command) -> String {
         Command::Argv(arguments) => format!("{arguments:?}"),
         Command::Shell(text) => text.clone(),
     }
-}
-
-/// Rules whose runs write where they, or each other, watch.
-pub(super) fn loops(code: &'static Code, texts: &Texts<'_>) -> Vec<Diagnostic> {
-    let used: Vec<&WrittenRule> = texts.parsed.written.iter().filter(|written| written.is_enabled).collect();
-    let mut findings = Vec::new();
-    // A rule that passes over its own events ends every circle that it is in.
-    let mut suspects = Vec::new();
-    for written in used {
-        let writes = writes(&written.rule);
-        let is_suspect = |write: &&Write| write.is_output || !written.rule.watch.ignore_self;
-        if let Some(write) = writes.iter().filter(is_suspect).find(|write| feeds(write, &written.rule)) {
-            let path = shown_path(&write.path);
-            let message = format!("a run writes to {path}, where the rule itself watches");
-            findings.push(code.at(written.source, written.span(write.key), message));
-        } else if !written.rule.watch.ignore_self && !writes.is_empty() {
-            suspects.push((written, writes));
-        }
-    }
-    findings.extend(circles(code, &suspects));
-    findings
-}
-
-/// Pairs of rules that start each other; each rule is in one of them at most.
-fn circles(code: &'static Code, suspects: &[(&WrittenRule, Vec<Write>)]) -> Vec<Diagnostic> {
-    let mut by_path: HashMap<&Path, Vec<usize>> = HashMap::new();
-    let mut findings = Vec::new();
-    for (index, (written, writes)) in suspects.iter().enumerate() {
-        let back =
-            |other: &(&WrittenRule, Vec<Write>)| other.1.iter().any(|write| feeds(write, &written.rule));
-        // The pair is said at the later of the two, so only rules before this one are looked at.
-        let pair = writes.iter().find_map(|write| {
-            let near = write.path.ancestors().filter_map(|ancestor| by_path.get(ancestor)).flatten();
-            let mut near = near.take(NEIGHBOURS_MAX).map(|other| &suspects[*other]);
-            near.find(|other| feeds(write, &other.0.rule) && back(other)).map(|other| (write, other.0))
-        });
-        if let Some((write, other)) = pair {
-            let message = format!("`{}` and `{}` start each other", written.rule.name, other.rule.name);
-            let finding = code.at(written.source, written.span(write.key), message);
-            findings.push(finding.with_related(other.source, other.span(KeyId::Name), "the other one"));
-        }
-        for path in &written.rule.watch.paths {
-            by_path.entry(path).or_default().push(index);
-        }
-    }
-    findings
-}
-
-/// A place that a run of a rule writes to.
-#[derive(Clone, Debug)]
-struct Write {
-    path: PathBuf,
-    key: KeyId,
-    /// Whether it is the file of `output`, which facron itself opens.
-    is_output: bool,
-}
-
-/// Whether writing there is something that a rule asks for.
-fn feeds(write: &Write, rule: &Rule) -> bool {
-    rule.watch.paths.iter().any(|root| {
-        let Ok(below) = write.path.strip_prefix(root) else { return false };
-        let below = below.as_os_str().as_encoded_bytes();
-        // A copy to the watched directory itself makes an entry of it.
-        let entry = if below.is_empty() && !write.is_output { b"x".as_slice() } else { below };
-        !decide(&rule.watch, root, entry, false, WRITING).wanted().is_empty()
-    })
-}
-
-/// Where a run writes, as far as its rule shows it.
-fn writes(rule: &Rule) -> Vec<Write> {
-    let mut writes = Vec::new();
-    if let Output::File(file) = &rule.setting.output {
-        writes.push(Write { path: file.clone(), key: KeyId::Output, is_output: true });
-    }
-    if let Command::Shell(text) = &rule.command {
-        let redirected = redirections(text).map(|path| Write { path, key: KeyId::Shell, is_output: false });
-        writes.extend(redirected);
-    }
-    for (key, arguments) in commands(rule) {
-        let text = arguments.iter().filter_map(Template::as_literal).collect::<Vec<_>>().join(" ");
-        writes.extend(redirections(&text).map(|path| Write { path, key, is_output: false }));
-        let last = arguments.last().and_then(Template::as_literal).filter(|last| last.starts_with('/'));
-        if let Some(last) =
-            last.filter(|_| arguments.len() > 1 && WRITES_LAST.contains(&program_name(arguments)))
-        {
-            writes.push(Write { path: Path::new(last).components().collect(), key, is_output: false });
-        }
-    }
-    writes
-}
-
-/// The absolute paths behind `>` and `>>`.
-fn redirections(text: &str) -> impl Iterator<Item = PathBuf> {
-    text.split('>').skip(1).filter_map(|behind| {
-        let word = behind.trim_start().split(|c: char| c.is_whitespace() || ";|&)\"'".contains(c)).next()?;
-        (word.starts_with('/') && !word.starts_with("/dev/")).then(|| Path::new(word).components().collect())
-    })
 }

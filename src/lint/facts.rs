@@ -13,6 +13,10 @@ pub trait Facts {
     fn user(&self, user: &Identity) -> Account;
     /// A group.
     fn group(&self, group: &Identity) -> Account;
+    /// The names of users, to find the one that was meant.
+    fn user_names(&self) -> Vec<String>;
+    /// The names of groups, to find the one that was meant.
+    fn group_names(&self) -> Vec<String>;
     /// What is at a path, links followed.
     fn seen(&self, path: &Path) -> Seen;
     /// The first bytes of a program, enough for its `#!` line; none: it cannot be read.

@@ -1,9 +1,11 @@
 //! Lints: `facts` says what is asked about the system, `system` asks it; `table` has one row a lint; `refusals` are
 //! those findings that the daemon heeds too.
 
+mod allow;
 mod between;
 pub mod facts;
 mod globs;
+mod loops;
 mod program;
 mod refusals;
 mod settings;
@@ -24,6 +26,7 @@ use crate::config::keys::KeyId;
 use crate::config::{Parsed, WrittenRule};
 use crate::diagnostic::{Diagnostic, SourceText};
 use crate::rule::Rule;
+use allow::Sieve;
 use facts::Facts;
 use table::Look;
 
@@ -46,19 +49,32 @@ pub struct Texts<'t> {
 
 /// Looks for everything that the table has, and for what the daemon would refuse; findings come in no order.
 pub fn lint(texts: &Texts<'_>) -> Vec<Diagnostic> {
-    let mut findings = refusals(&texts.parsed.written, texts.paths, texts.facts);
+    let rules = &texts.parsed.written;
+    let mut sieve = Sieve::default();
     for lint in LINTS {
+        let code = lint.code;
+        let subject = |written| Subject { written, rule: &written.rule, code, texts, facts: texts.facts };
         match lint.look {
             Look::Each(look) => {
-                for written in &texts.parsed.written {
-                    let subject =
-                        Subject { written, rule: &written.rule, code: lint.code, texts, facts: texts.facts };
-                    findings.extend(look(&subject));
+                for written in rules {
+                    sieve.put(Some(written), code, look(&subject(written)));
                 }
             }
-            Look::All(look) => findings.extend(look(lint.code, texts)),
+            Look::All(look) => {
+                for (written, finding) in look(code, texts) {
+                    sieve.put(written, code, [finding]);
+                }
+            }
+            Look::Allowed(look) => {
+                for written in rules {
+                    let found = look(&subject(written), &sieve);
+                    sieve.put(Some(written), code, found);
+                }
+            }
         }
     }
+    let mut findings = refusals(texts.parsed, texts.paths, texts.facts);
+    findings.append(&mut sieve.findings);
     findings
 }
 
@@ -94,6 +110,20 @@ impl Subject<'_> {
 
     /// The text at a place of the rule's file.
     fn raw(&self, span: &Range<usize>) -> &str {
-        self.texts.sources[self.written.source].text.get(span.clone()).unwrap_or_default()
+        self.text().get(span.clone()).unwrap_or_default()
+    }
+
+    /// The line at a place, with its line break, where nothing else stands on it.
+    fn whole_line(&self, span: Range<usize>) -> Option<Range<usize>> {
+        let text = self.text();
+        let start = text[..span.start].rfind('\n').map_or(0, |at| at + 1);
+        let end = text[span.end..].find('\n').map_or(text.len(), |len| span.end + len + 1);
+        let is_alone = text[start..span.start].trim().is_empty() && text[span.end..end].trim().is_empty();
+        is_alone.then_some(start..end)
+    }
+
+    /// The text of the rule's file.
+    fn text(&self) -> &str {
+        &self.texts.sources[self.written.source].text
     }
 }

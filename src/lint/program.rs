@@ -6,8 +6,9 @@ use std::path::Path;
 
 use super::Subject;
 use super::facts::{Account, FileKind, Seen};
-use super::words::{commands, program_name};
+use super::words::commands;
 use crate::config::keys::KeyId;
+use crate::config::misread::program_name;
 use crate::config::shown_path;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::escape;
@@ -42,7 +43,14 @@ pub(super) fn notify_send(subject: &Subject<'_>) -> Vec<Diagnostic> {
 pub(super) fn missing(subject: &Subject<'_>) -> Vec<Diagnostic> {
     programs(subject)
         .filter(|(_, program)| subject.facts.seen(program) == Seen::Missing)
-        .map(|(key, program)| subject.at_item(key, 0, format!("{} does not exist", shown_path(program))))
+        .map(|(key, program)| {
+            let name = program.file_name().unwrap_or_default();
+            let help = format!(
+                "install it, or write the path that `command -v {}` prints",
+                escape::text(name.as_bytes())
+            );
+            subject.at_item(key, 0, format!("{} does not exist", shown_path(program))).with_help(help)
+        })
         .collect()
 }
 

@@ -1,22 +1,27 @@
 //! What keeps rules from being armed though their text is right: it depends on the system. `check` shows these as
 //! errors, and the daemon refuses them at load.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use super::facts::{Account, Facts, FileSystem};
 use crate::codes::{BAD_IDENTITY, GUARD_REFUSED};
-use crate::config::WrittenRule;
 use crate::config::keys::KeyId;
+use crate::config::{Parsed, WrittenRule, nearest};
 use crate::diagnostic::Diagnostic;
 use crate::escape;
 use crate::guardable;
 use crate::rule::Identity;
 
-/// Errors of all rules, in no order; `paths` are those of the rule files.
-pub fn refusals(rules: &[WrittenRule], paths: &[PathBuf], facts: &dyn Facts) -> Vec<Diagnostic> {
+/// Errors of all rules, those that have others too, in no order; `paths` are those of the rule files.
+pub fn refusals(parsed: &Parsed, paths: &[PathBuf], facts: &dyn Facts) -> Vec<Diagnostic> {
     let mut findings = Vec::new();
-    for written in rules {
-        findings.extend(identities(written, facts));
+    // What stands in [defaults] is wrong once, however many rules have it from there.
+    let mut said = HashSet::new();
+    for written in parsed.written.iter().chain(&parsed.flawed) {
+        let found = identities(written, facts);
+        findings
+            .extend(found.into_iter().filter(|finding| said.insert((finding.source, finding.span.start))));
         if guardable::wants_permission(&written.rule.watch) {
             findings.extend(guarded_places(written, paths, facts));
         }
@@ -44,16 +49,32 @@ fn identities(written: &WrittenRule, facts: &dyn Facts) -> Vec<Diagnostic> {
             Identity::Name(name) => format!("`{}`", escape::line(name)),
             Identity::Id(id) => id.to_string(),
         };
+        let span = written.span(key);
         let message = match account {
-            Account::Unknown => format!("there is no {noun} {shown}"),
+            Account::Unknown => {
+                let names = if key == KeyId::Group { facts.group_names() } else { facts.user_names() };
+                let finding =
+                    BAD_IDENTITY.at(written.source, span.clone(), format!("there is no {noun} {shown}"));
+                findings.push(with_nearest(finding, identity, &names));
+                continue;
+            }
             Account::Known(id) if own_user != 0 && id != own => {
                 format!("only root can run a command as another {noun} than its own: {shown}")
             }
             Account::Known(_) | Account::Unclear => continue,
         };
-        findings.push(BAD_IDENTITY.at(written.source, written.span(key), message));
+        findings.push(BAD_IDENTITY.at(written.source, span, message));
     }
     findings
+}
+
+/// A finding about a name that does not exist, with the one that was probably meant.
+pub(super) fn with_nearest(finding: Diagnostic, identity: &Identity, names: &[String]) -> Diagnostic {
+    let Identity::Name(name) = identity else { return finding };
+    let Some(near) = nearest(name, names.iter().map(String::as_str)) else { return finding };
+    let span = finding.span.clone();
+    // It is a guess about whose rights a command has.
+    finding.with_help(format!("did you mean `\"{near}\"`?")).with_fix(span, format!("\"{near}\""), false)
 }
 
 /// Places that must not be guarded by permission events, as far as that depends on the system.

@@ -1,6 +1,5 @@
 //! Lints about settings that work against each other, or against the run.
 
-use std::ops::Range;
 use std::path::Path;
 
 use super::Subject;
@@ -106,7 +105,7 @@ pub(super) fn no_effect(subject: &Subject<'_>) -> Vec<Diagnostic> {
         let Some(place) = subject.written.own(key).filter(|_| has_none) else { continue };
         let message = format!("`{}` has no effect: {why}", key.key().name);
         let finding = subject.code.at(subject.written.source, place.key_span(), message);
-        findings.push(match whole_line(subject, place.key_span().start..place.span().end) {
+        findings.push(match subject.whole_line(place.key_span().start..place.span().end) {
             Some(line) => finding.with_help("take it out").with_fix(line, "", true),
             None => finding,
         });
@@ -121,15 +120,6 @@ pub(super) fn no_effect(subject: &Subject<'_>) -> Vec<Diagnostic> {
         );
     }
     findings
-}
-
-/// The line of a key, where nothing else stands on it.
-fn whole_line(subject: &Subject<'_>, span: Range<usize>) -> Option<Range<usize>> {
-    let text = &*subject.texts.sources[subject.written.source].text;
-    let start = text[..span.start].rfind('\n').map_or(0, |at| at + 1);
-    let end = text[span.end..].find('\n').map_or(text.len(), |len| span.end + len + 1);
-    let is_alone = text[start..span.start].trim().is_empty() && text[span.end..end].trim().is_empty();
-    is_alone.then_some(start..end)
 }
 
 pub(super) fn secret(subject: &Subject<'_>) -> Vec<Diagnostic> {

@@ -1,7 +1,9 @@
 //! The table of lints: one row a lint. What it is about, and how bad, stands in `codes`.
 
-use super::{Subject, Texts, between, globs, program, settings, watched, words};
+use super::allow::{self, Sieve};
+use super::{Subject, Texts, between, globs, loops, program, settings, watched, words};
 use crate::codes::{self, Code};
+use crate::config::WrittenRule;
 use crate::diagnostic::Diagnostic;
 
 /// One lint.
@@ -12,13 +14,18 @@ pub struct Lint {
     pub(super) look: Look,
 }
 
+/// A finding, with the rule at which it stands, if it stands at one.
+pub(super) type Found<'t> = (Option<&'t WrittenRule>, Diagnostic);
+
 /// How a lint looks.
 #[derive(Clone, Copy)]
 pub(super) enum Look {
     /// At each rule.
     Each(fn(&Subject<'_>) -> Vec<Diagnostic>),
     /// At all rules together.
-    All(fn(&'static Code, &Texts<'_>) -> Vec<Diagnostic>),
+    All(for<'t> fn(&'static Code, &Texts<'t>) -> Vec<Found<'t>>),
+    /// At each rule, knowing what the lints above found.
+    Allowed(fn(&Subject<'_>, &Sieve<'_>) -> Vec<Diagnostic>),
 }
 
 /// Every lint.
@@ -40,7 +47,7 @@ pub const LINTS: &[Lint] = &[
     each(codes::UNCLEAN_PATH, watched::unclean_path),
     each(codes::CONTROL_CHARACTER, watched::control_character),
     each(codes::WHOLE_SYSTEM, watched::whole_system),
-    all(codes::LOOP, between::loops),
+    all(codes::LOOP, loops::loops),
     each(codes::NOTIFY_SEND, program::notify_send),
     each(codes::PROGRAM_TEXT, words::program_text),
     each(codes::DANGEROUS_VARIABLE, settings::dangerous_variable),
@@ -59,12 +66,13 @@ pub const LINTS: &[Lint] = &[
     all(codes::HARD_LINK, between::hard_links),
     each(codes::WRONG_SCOPE, watched::wrong_scope),
     each(codes::FOREIGN_OUTPUT, settings::foreign_output),
+    Lint { code: codes::USELESS_ALLOW, look: Look::Allowed(allow::useless) },
 ];
 
 const fn each(code: &'static Code, look: fn(&Subject<'_>) -> Vec<Diagnostic>) -> Lint {
     Lint { code, look: Look::Each(look) }
 }
 
-const fn all(code: &'static Code, look: fn(&'static Code, &Texts<'_>) -> Vec<Diagnostic>) -> Lint {
+const fn all(code: &'static Code, look: for<'t> fn(&'static Code, &Texts<'t>) -> Vec<Found<'t>>) -> Lint {
     Lint { code, look: Look::All(look) }
 }

@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::facts::{Account, FileKind, FileSystem, Seen};
+use super::globs::shut_by;
+use super::refusals::with_nearest;
 use super::{Subject, bounded};
 use crate::config::keys::KeyId;
 use crate::config::{shown, shown_path};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::event::EventMask;
-use crate::glob::Glob;
 use crate::matcher::{Decision, decide};
 use crate::rule::{Identity, Scope};
 
@@ -21,12 +22,18 @@ const OF_ITSELF: EventMask = EventMask::DELETE_SELF.union(EventMask::MOVE_SELF);
 
 pub(super) fn never_fires(subject: &Subject<'_>) -> Vec<Diagnostic> {
     let watch = &subject.rule.watch;
-    let filter = &watch.filter;
-    let everything = filter.exclude.iter().find(|glob| matches!(glob.as_str(), "*" | "**"));
-    let is_all_shut = is_all_of(&texts(&filter.include), &texts(&filter.exclude));
-    if let Some(glob) = everything.or(filter.include.first().filter(|_| is_all_shut)) {
-        let message = format!("`exclude` has `{}`, so nothing is left of what is included", glob.as_str());
-        return vec![subject.at(KeyId::Exclude, message)];
+    if let Some(glob) = shut_by(&watch.filter) {
+        let message = format!("`exclude` has {}, so nothing is left of what is included", shown(glob));
+        // `exclude` may come from [defaults], which are for other rules too.
+        let is_own = subject.written.own(KeyId::Exclude).is_some();
+        let key = if is_own { KeyId::Exclude } else { KeyId::Include };
+        return vec![subject.at(key, message).with_help("take out one of the two")];
+    }
+    if subject.facts.own_ids().0 != 0 && watch.on.wanted().intersects(EventMask::ALL_PERMISSION) {
+        let mut finding = subject.at(KeyId::On, "permission events are root's alone");
+        // Whoever checks need not be who runs the daemon.
+        finding.severity = Severity::Note;
+        return vec![finding];
     }
     let is_directory =
         |path: &Path| matches!(subject.facts.seen(path), Seen::Present { kind: FileKind::Directory, .. });
@@ -49,9 +56,14 @@ pub(super) fn never_fires(subject: &Subject<'_>) -> Vec<Diagnostic> {
             )
         })
     };
-    if watch.scope == Scope::Itself && watch.paths.iter().all(|path| is_filtered(path)) {
-        let message = "`scope = \"self\"` means the path itself, and its file name is filtered out";
-        return vec![subject.at(KeyId::Scope, message)];
+    let is_subject = |path: &Path| watch.scope == Scope::Itself || is_file(subject, path);
+    if watch.paths.iter().all(|path| is_subject(path) && is_filtered(path)) {
+        let (key, why) = match watch.scope {
+            Scope::Itself => (KeyId::Scope, "`scope = \"self\"` means the path itself"),
+            Scope::Children | Scope::Tree => (KeyId::Path, "this is a file"),
+        };
+        let message = format!("{why}, and its file name is filtered out");
+        return vec![subject.at(key, message).with_help("globs are for what is below a directory")];
     }
     if is_all_of(&watch.by.exe, &watch.by.not_exe) {
         return vec![subject.at(KeyId::NotByExe, "`by-exe` and `not-by-exe` name the same programs")];
@@ -62,6 +74,11 @@ pub(super) fn never_fires(subject: &Subject<'_>) -> Vec<Diagnostic> {
     Vec::new()
 }
 
+/// Whether there is a file that is no directory.
+fn is_file(subject: &Subject<'_>, path: &Path) -> bool {
+    matches!(subject.facts.seen(path), Seen::Present { kind: FileKind::Regular | FileKind::Special, .. })
+}
+
 /// Whether there are some, and the others have them all.
 fn is_all_of<T: Ord>(some: &[T], others: &[T]) -> bool {
     if some.is_empty() {
@@ -69,10 +86,6 @@ fn is_all_of<T: Ord>(some: &[T], others: &[T]) -> bool {
     }
     let others: BTreeSet<&T> = others.iter().collect();
     some.iter().all(|one| others.contains(one))
-}
-
-fn texts(globs: &[Glob]) -> Vec<&str> {
-    globs.iter().map(Glob::as_str).collect()
 }
 
 pub(super) fn frequent(subject: &Subject<'_>) -> Vec<Diagnostic> {
@@ -162,20 +175,13 @@ pub(super) fn foreign_file_system(subject: &Subject<'_>) -> Vec<Diagnostic> {
 }
 
 pub(super) fn wrong_scope(subject: &Subject<'_>) -> Vec<Diagnostic> {
-    let watch = &subject.rule.watch;
+    if subject.rule.watch.scope != Scope::Tree {
+        return Vec::new();
+    }
     each_path(subject, |subject, index, path| {
-        let is_file = matches!(
-            subject.facts.seen(path),
-            Seen::Present { kind: FileKind::Regular | FileKind::Special, .. }
-        );
-        if !is_file {
-            return None;
-        }
-        if watch.scope == Scope::Tree {
-            let message = format!("{} is a file and has nothing below it", shown_path(path));
-            return Some(subject.at_item(KeyId::Path, index, message).with_help("leave `scope` out"));
-        }
-        None
+        let message = format!("{} is a file and has nothing below it", shown_path(path));
+        let finding = || subject.at_item(KeyId::Path, index, message).with_help("leave `scope` out");
+        is_file(subject, path).then(finding)
     })
 }
 
@@ -195,8 +201,8 @@ pub(super) fn unknown_cause(subject: &Subject<'_>) -> Vec<Diagnostic> {
                 // A number needs no name.
                 let Identity::Name(name) = user else { return None };
                 let is_unknown = subject.facts.user(user) == Account::Unknown;
-                let message = || format!("there is no user {}", shown(name));
-                is_unknown.then(|| subject.at_item(key, index, message()))
+                let finding = || subject.at_item(key, index, format!("there is no user {}", shown(name)));
+                is_unknown.then(|| with_nearest(finding(), user, &subject.facts.user_names()))
             })
         });
     bounded(programs.chain(users))

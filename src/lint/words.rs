@@ -2,7 +2,7 @@
 
 use super::Subject;
 use crate::config::keys::KeyId;
-use crate::config::{shell, shown};
+use crate::config::{misread, shell, shown};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::event::{EventMask, EventSet};
 use crate::rule::{Command, Rule, Stdin};
@@ -15,21 +15,6 @@ const TOKENS: &[&str] = &["$$", "$@", "$#", "$*"];
 const OPERATORS: &[&str] =
     &["|", "||", "&&", "&", ";", ">", ">>", "<", "<<", "2>", "2>>", "&>", "2>&1", ">&2", "1>&2"];
 
-/// Interpreters and the options behind which the text of a program stands.
-const INTERPRETERS: &[(&str, &[&str])] = &[
-    ("expect", &["-c"]),
-    ("lua", &["-e"]),
-    ("node", &["-e", "-p", "--eval", "--print"]),
-    ("perl", &["-e", "-E"]),
-    ("php", &["-r"]),
-    ("python", &["-c"]),
-    ("python3", &["-c"]),
-    ("ruby", &["-e"]),
-];
-
-/// Programs whose first argument that is no option is the text of a program.
-const TEXT_FIRST: &[&str] = &["awk", "gawk", "mawk", "sed", "jq"];
-
 /// The commands of a rule that are programs with arguments.
 pub(super) fn commands(rule: &Rule) -> impl Iterator<Item = (KeyId, &[Template])> {
     let on_failure = rule.ending.on_failure.as_deref().map(|command| (KeyId::OnFailure, command));
@@ -38,12 +23,6 @@ pub(super) fn commands(rule: &Rule) -> impl Iterator<Item = (KeyId, &[Template])
         Command::Argv(arguments) => Some((key, &**arguments)),
         Command::Shell(_) => None,
     })
-}
-
-/// The last component of the program of a command.
-pub(super) fn program_name(arguments: &[Template]) -> &str {
-    let program = arguments.first().and_then(Template::as_literal).unwrap_or_default();
-    program.rsplit('/').next().unwrap_or_default()
 }
 
 /// The arguments that no shell sees as text, each with its place.
@@ -79,28 +58,16 @@ pub(super) fn dead_token(subject: &Subject<'_>) -> Vec<Diagnostic> {
 
 pub(super) fn option(subject: &Subject<'_>) -> Vec<Diagnostic> {
     let mut findings = Vec::new();
-    // To echo an option is a word, but for `-n`, `-e` and `-E`, which only change how it says the others.
-    let others = commands(subject.rule).filter(|(_, arguments)| program_name(arguments) != "echo");
-    for (key, arguments) in others {
-        let literals: Vec<Option<&str>> = arguments.iter().map(Template::as_literal).collect();
-        // What stands behind the text of a shell becomes `$1` and so on, which is no option of anything.
-        let end = shell::text_of(&literals).unwrap_or(arguments.len());
-        for (at, argument) in arguments.iter().enumerate().take(end).skip(1) {
-            if argument.as_literal() == Some("--") {
-                break;
-            }
-            if !argument.may_begin_with_dash() {
-                continue;
-            }
-            let mut finding =
-                subject.at_item(key, at, "a file called `-rf` would be taken for an option here");
-            if matches!(argument, Template::Classic(_)) {
-                finding.severity = Severity::Note;
-            }
-            findings
-                .push(finding.with_help("put `\"--\"` before it, or use `{path}`, which begins with `/`"));
-            break;
+    for (key, arguments) in commands(subject.rule) {
+        let Some(at) = misread::as_option(arguments) else { continue };
+        let mut finding = subject.at_item(key, at, "a file called `-rf` would be taken for an option here");
+        if matches!(arguments[at], Template::Classic(_)) {
+            finding.severity = Severity::Note;
         }
+        findings.push(finding.with_help(
+            "put `\"--\"` before it, or use `{path}`, which begins with `/`; where the program takes any name, say \
+             `allow = [\"F031\"]`",
+        ));
     }
     findings
 }
@@ -177,33 +144,13 @@ fn name_of(placeholder: Placeholder) -> Option<&'static str> {
 }
 
 pub(super) fn program_text(subject: &Subject<'_>) -> Vec<Diagnostic> {
-    let mut findings = Vec::new();
-    for (key, arguments) in commands(subject.rule) {
-        let Some(at) = text_of_program(arguments) else { continue };
-        if arguments[at].as_literal().is_none() {
-            let message = "a name in the text of a program would be run as part of it";
-            let finding = subject.at_item(key, at, message);
-            findings
-                .push(finding.with_help("give the placeholder as an argument of its own, behind the text"));
-        }
-    }
-    findings
-}
-
-/// Which argument an interpreter runs as a program.
-fn text_of_program(arguments: &[Template]) -> Option<usize> {
-    let name = program_name(arguments);
-    let literal = |at: usize| arguments.get(at).and_then(Template::as_literal);
-    if let Some((_, options)) = INTERPRETERS.iter().find(|(interpreter, _)| *interpreter == name) {
-        let at = (1..arguments.len()).find(|at| literal(*at).is_some_and(|word| options.contains(&word)))?;
-        return Some(at + 1).filter(|at| *at < arguments.len());
-    }
-    if TEXT_FIRST.contains(&name) {
-        // A `-f` names a file instead.
-        let at = (1..arguments.len()).find(|at| !literal(*at).is_some_and(|word| word.starts_with('-')))?;
-        return Some(at).filter(|at| !(1..*at).any(|option| literal(option) == Some("-f")));
-    }
-    None
+    let of = |(key, arguments)| {
+        let at = misread::as_program_text(arguments)?;
+        let message = "a name in the text of a program would be run as part of it";
+        let help = "give the placeholder as an argument of its own, behind the text";
+        Some(subject.at_item(key, at, message).with_help(help))
+    };
+    commands(subject.rule).filter_map(of).collect()
 }
 
 pub(super) fn classic_spelling(subject: &Subject<'_>) -> Vec<Diagnostic> {

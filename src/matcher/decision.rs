@@ -99,7 +99,7 @@ fn filtered<'w>(filter: &'w Filter, subject: &[u8], is_dir: bool) -> Option<Deci
 }
 
 /// The first glob that matches a subject or a directory above it, the uppermost first, with what it matches.
-fn excluded<'g>(globs: &'g [Glob], subject: &[u8], is_dir: bool) -> Option<(&'g Glob, usize)> {
+pub fn excluded<'g>(globs: &'g [Glob], subject: &[u8], is_dir: bool) -> Option<(&'g Glob, usize)> {
     if globs.is_empty() {
         return None;
     }

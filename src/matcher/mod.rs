@@ -4,5 +4,5 @@
 mod decision;
 mod index;
 
-pub use decision::{Decision, decide, is_entered};
+pub use decision::{Decision, decide, excluded, is_entered};
 pub use index::{Attachment, Index, RootId, Site, What, below};

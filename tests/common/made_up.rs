@@ -16,6 +16,7 @@ pub struct MadeUp {
     file_systems: BTreeMap<PathBuf, FileSystem>,
     distrusted: BTreeMap<PathBuf, u32>,
     unknown_users: Vec<String>,
+    names: Vec<String>,
     file_links: u64,
     own_id: u32,
 }
@@ -46,6 +47,7 @@ impl MadeUp {
                     facts.distrusted.insert(path.into(), u32::from_str_radix(mode, 8).expect("octal"));
                 }
                 ["unknown", "user", name] => facts.unknown_users.push(name.into()),
+                ["names", ref names @ ..] => facts.names = names.iter().map(|&name| name.into()).collect(),
                 ["own", "id", id] => facts.own_id = id.parse().expect("a number"),
                 ["links", count] => facts.file_links = count.parse().expect("a number"),
                 _ => panic!("no fact: {line}"),
@@ -75,6 +77,14 @@ impl Facts for MadeUp {
 
     fn group(&self, group: &Identity) -> Account {
         self.user(group)
+    }
+
+    fn user_names(&self) -> Vec<String> {
+        self.names.clone()
+    }
+
+    fn group_names(&self) -> Vec<String> {
+        self.names.clone()
     }
 
     fn seen(&self, path: &Path) -> Seen {

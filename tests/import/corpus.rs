@@ -91,7 +91,8 @@ impl Surroundings for Recorded {
                 | "/etc"
                 | "/var/log"
                 | "/mnt/torrents/completed"
-                | "/home/u1/Music",
+                | "/home/u1/Music"
+                | "/home/u1/dir",
             ) => PlaceKind::Directory,
             Some("/var/spool/asterisk/incron") => {
                 return Place { kind: PlaceKind::Directory, is_world_writable: true, ..Place::default() };

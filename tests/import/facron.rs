@@ -68,6 +68,13 @@ fn a_guard_is_refused_where_the_whole_system_would_wait() {
         assert_eq!(corpus::codes(&import).contains(&"I030"), is_refused, "{path}");
         assert_eq!(corpus::rules(&import).is_empty(), is_refused, "{path}");
     }
+    // The command's own program, its directory, and the programs of everybody.
+    for (path, program) in
+        [("/srv/d", "/srv/d/x"), ("/srv/f", "/srv/f"), ("/usr/local/bin", "/bin/x"), ("/usr/lib64", "/bin/x")]
+    {
+        let import = import(&format!("{path} FAN_OPEN_PERM|FAN_EVENT_ON_CHILD {program}"));
+        assert!(corpus::codes(&import).contains(&"I030"), "{path}: {}", import.toml);
+    }
     let import = import("/srv/f FAN_OPEN_PERM /bin/true");
     assert_eq!(corpus::rules(&import)[0]["verdict"].as_str(), Some("allow"));
 }
@@ -82,6 +89,8 @@ fn a_program_is_absolute_or_found() {
         ("\"\" x", "I053"),
         ("$# x", "I055"),
         ("/bin/sh -c $$", "I062"),
+        ("/usr/bin/perl -e $$", "I062"),
+        ("/usr/bin/sed -n $# x", "I062"),
         ("/bin/sh -c \"x $$\"", "/bin/sh I056"),
         ("/bin/a > /x", "/bin/a I058"),
     ] {

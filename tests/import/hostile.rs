@@ -110,7 +110,7 @@ const PIECES: &[&[u8]] = &[
 ];
 
 /// They, in any order.
-fn pieces() -> impl Strategy<Value = Vec<u8>> {
+pub fn pieces() -> impl Strategy<Value = Vec<u8>> {
     let piece = (0..PIECES.len()).prop_map(|index| PIECES[index]);
     proptest::collection::vec(piece, 0..40).prop_map(|pieces| pieces.concat())
 }

@@ -96,6 +96,8 @@ fn a_name_that_would_become_program_text_is_refused() {
         "x \\$#; z",
         "echo $$(( $# + 1 ))",
         "env -S \"x $#\"",
+        "/usr/bin/jq $#.x /f",
+        "/usr/bin/expect -c $#",
     ] {
         let import = import(&format!("/srv/d IN_CREATE {command}"));
         assert_eq!(corpus::codes(&import), ["I104"], "{command}\n{}", import.toml);
@@ -123,6 +125,8 @@ fn a_path_is_what_was_meant() {
         ("srv/d", "path=/srv/d scope=tree exclude=.*/ dirs"),
         ("/srv/d/*", "path=/srv/d scope=tree exclude=.*/ dirs"),
         ("/srv/d/*.t?t", "path=/srv/d scope=children include=*.t\\?t"),
+        ("/srv/d/!x*", "path=/srv/d scope=children include=\\!x*"),
+        ("/srv/d/{a,b}*", "path=/srv/d scope=children include=\\{a,b}*"),
         ("/srv/d/*/in", "path=/srv/d scope=tree include=*/in,*/in/** exclude=.*/ dirs"),
         ("/x/.config", "path=/x/.config scope=tree exclude=.*/ dirs"),
         ("/srv/f", "path=/srv/f"),
@@ -198,5 +202,26 @@ fn events_and_options_are_what_they_meant() {
         let events: Vec<String> =
             rules.iter().flat_map(corpus::on).map(|events| events.to_string()).collect();
         assert_eq!(events.join(","), on, "{mask}");
+    }
+}
+
+#[test]
+fn the_end_of_what_a_pattern_takes_is_an_event_of_its_directory() {
+    for (path, mask, on, command) in [
+        ("/srv/d/*.txt", "IN_DELETE_SELF", "delete", "/bin/h {path} $#"),
+        ("/srv/d/*.txt", "IN_CLOSE_WRITE,IN_MOVE_SELF", "close-write,moved-from", "/bin/h {path} $#"),
+        ("/srv/d/*", "IN_DELETE_SELF", "delete", "/bin/h {path} $#"),
+        ("/srv/d/*/in", "IN_DELETE_SELF", "delete", "/bin/h {path} $#"),
+        // Which of the two is meant by a deletion further below cannot be told apart.
+        ("/srv/d/*/in", "IN_CLOSE_WRITE,IN_DELETE_SELF", "close-write,delete-self", "/bin/h $@ $#"),
+    ] {
+        let import = import(&format!("{path} {mask} /bin/h $@ $#"));
+        let rules = corpus::rules(&import);
+        let events: Vec<String> =
+            rules.iter().flat_map(corpus::on).map(|events| events.to_string()).collect();
+        assert_eq!(events.join(","), on, "{path} {mask}");
+        assert_eq!(corpus::strings(&rules[0], "command").join(" "), command, "{path} {mask}");
+        let is_of_entries = !corpus::strings(&rules[0], "include").iter().any(|glob| glob.ends_with("/**"));
+        assert_eq!(is_of_entries, !on.contains("delete-self"), "{path} {mask}");
     }
 }

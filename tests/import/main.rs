@@ -10,3 +10,4 @@ mod incron;
 mod manual;
 mod program;
 mod roundtrip;
+mod strict;

@@ -143,7 +143,7 @@ fn explain_tells_what_every_line_said_did_and_does() {
   did   A path that was missing at start was passed over until the next reload. (I012)
         FAN_CLOSE and its like were bits that had to come in one event, which never happens: the command never ran. (I024)
   now   rule in-true: close-write or close-nowrite in /srv/in: /bin/true
-        The rule waits for the path and fires once it is there. (I012)
+        The rule waits for the path and fires once it is there, be it a file or a directory (for a tree, `allow` says so). (I012)
         Any event of the set fires the rule. (I024)
 
 -:3
@@ -219,4 +219,47 @@ fn a_reader_that_went_away_is_no_mistake() {
         .expect("a shell");
     let stderr = text(&output.stderr);
     assert!(stderr.ends_with("\n0\n") && !stderr.contains("panicked"), "{}", &stderr[stderr.len() - 300..]);
+}
+
+/// Rows that are lines with `DIR` for a directory of the test, and what their rules allow.
+const STRICT: &[(&str, &str, &str)] = &[
+    ("incron", "DIR/in IN_CLOSE_WRITE /usr/bin/rm -f $#.bak", "F031"),
+    ("incron", "DIR/in/*.txt IN_DELETE_SELF /usr/bin/logger $@", ""),
+    ("incron", "DIR/in IN_CREATE /usr/bin/logger $# && /usr/bin/true", ""),
+    ("incron", "DIR/later IN_CLOSE_WRITE /usr/bin/logger $@/$#", "F071"),
+    ("incron", "/ IN_CREATE /usr/bin/logger $@/$#", "F045"),
+    ("incron", "/proc/sys IN_MODIFY,recursive=false /usr/bin/logger $@/$#", "F062"),
+    ("facron", "'DIR/tab\tbed' FAN_CLOSE_WRITE /usr/bin/rm $#", "F044"),
+    ("facron", "DIR/in FAN_OPEN_PERM|FAN_EVENT_ON_CHILD,FAN_CLOSE /usr/bin/logger $$", ""),
+    ("facron", "DIR/file FAN_MODIFY|FAN_CLOSE_WRITE,FAN_Q_OVERFLOW /usr/bin/logger $$", ""),
+    ("facron", "/ FAN_OPEN|FAN_EVENT_ON_CHILD /usr/bin/logger $$", ""),
+];
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "a test starts what it tests")]
+fn what_is_imported_passes_check_strict_where_its_paths_exist() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let at = |name: &str| directory.path().join(name);
+    fs::create_dir(at("in")).expect("made");
+    for name in ["file", "tab\tbed"] {
+        fs::write(at(name), "").expect("written");
+    }
+    for (dialect, row, allowed) in STRICT {
+        let rules = at("rules.toml");
+        let line = row.replace("DIR", utf8(directory.path()));
+        let output =
+            import(&["--from", dialect, "--force", "-o", utf8(&rules), "-"], &format!("# kept\n{line}\n"));
+        let written = fs::read_to_string(&rules).unwrap_or_else(|_| panic!("{}", text(&output.stderr)));
+        assert_eq!(written.matches("allow = ").count() > 0, !allowed.is_empty(), "{written}");
+        assert!(written.contains(allowed) && !written.contains("Refused"), "{written}");
+        // What was missing when the table was read may become a file.
+        fs::write(at("later"), "").expect("written");
+        let check = Command::new(env!("CARGO_BIN_EXE_facron"))
+            .args(["check", "--strict", "--format", "short", "-c", utf8(&rules)])
+            .output()
+            .expect("the binary starts");
+        assert_eq!(check.status.code(), Some(0), "{line}\n{}\n{written}", text(&check.stdout));
+        assert!(!text(&check.stdout).contains("F073"), "{}", text(&check.stdout));
+        fs::remove_file(at("later")).expect("removed");
+    }
 }

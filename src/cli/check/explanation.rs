@@ -11,7 +11,10 @@ const WIDTH: usize = 80;
 /// The explanation of a code, or of every key of a name; none: there is neither.
 pub fn explanation(word: &str) -> Option<String> {
     if let Some(code) = Code::from_name(word) {
-        return Some(of_code(code.name, code.severity, code.title, &[code.explanation]));
+        let allow = format!("Where it is meant, the rule says so: allow = [\"{}\"].", code.name);
+        let paragraphs = [code.explanation, &allow];
+        let count = if code.can_be_allowed() { 2 } else { 1 };
+        return Some(of_code(code.name, code.severity, code.title, &paragraphs[..count]));
     }
     if let Some(code) = import::Code::from_name(word) {
         return Some(of_code(code.name, code.severity, code.title, &[code.did, code.now]));

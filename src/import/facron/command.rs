@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::import::Surroundings;
+use crate::import::allow;
 use crate::import::codes;
 use crate::import::findings::Findings;
 use crate::import::program;
@@ -44,13 +45,15 @@ pub fn parse(
     }
     let texts = texts(line, words, findings)?;
     let program = find_program(line, first, texts[0], surroundings, findings);
-    refuse_shell_text(line, words, &texts, findings);
     for (word, text) in words.iter().zip(&texts).skip(1) {
         remark(line, word, text, findings);
     }
     // Tokens stay as they are.
-    let arguments = texts[1..].iter().map(|text| program::literal(text));
-    Some(std::iter::once(program::literal(&program?)).chain(arguments).collect())
+    let first = program.as_deref().unwrap_or(texts[0]);
+    let arguments = std::iter::once(first).chain(texts[1..].iter().copied());
+    let arguments: Vec<String> = arguments.map(program::literal).collect();
+    refuse_program_text(line, words, &texts, &arguments, findings);
+    program.map(|_| arguments)
 }
 
 /// Says that a word follows a quote without a blank.
@@ -125,14 +128,24 @@ fn find_program(
     found
 }
 
-/// A token that a shell would read as its program.
-fn refuse_shell_text(line: &Line<'_>, words: &[Word<'_>], texts: &[&str], findings: &mut Findings) {
-    let Some(index) = program::shell_text(texts) else { return };
-    if token(texts[index]).is_some() {
-        let message = format!("a shell is given `{}` as its program", texts[index]);
-        let help = "give the shell a text of its own, which reads the name from \"$1\"".to_owned();
-        findings.push(&codes::NAME_AS_SHELL_TEXT, line.at(words[index].range.clone()), message, Some(help));
-    }
+/// A token that a shell or another interpreter would read as its program.
+fn refuse_program_text(
+    line: &Line<'_>,
+    words: &[Word<'_>],
+    texts: &[&str],
+    arguments: &[String],
+    findings: &mut Findings,
+) {
+    let shell_text = program::shell_text(texts).filter(|index| token(texts[*index]).is_some());
+    let Some(index) = shell_text.or_else(|| allow::program_text(arguments)) else { return };
+    let message = format!("`{}` is given `{}` as its program", program::base(texts[0]), texts[index]);
+    let help = "give it a text of its own, which takes the name as an argument, such as \"$1\" of a shell";
+    findings.push(
+        &codes::NAME_AS_PROGRAM_TEXT,
+        line.at(words[index].range.clone()),
+        message,
+        Some(help.to_owned()),
+    );
 }
 
 /// Says what may surprise about an argument.

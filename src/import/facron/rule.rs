@@ -1,23 +1,24 @@
 //! A line of facron.conf becomes a rule.
 
-use std::path::Path;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
 
 use crate::event::EventMask;
+use crate::guardable;
 use crate::import::Surroundings;
+use crate::import::allow::allow;
 use crate::import::codes;
 use crate::import::draft::{Draft, Run};
 use crate::import::findings::Findings;
 use crate::import::path::clean;
-use crate::import::surroundings::PlaceKind;
+use crate::import::surroundings::{FileSystem, Place, PlaceKind};
 use crate::import::table::{Line, shown};
 use crate::rule::Scope;
+use crate::template::Template;
 
 use super::command;
 use super::mask::{self, Wanted};
 use super::words::{Entry, OpenQuote, Word};
-
-/// Directories that may not be guarded as such: every program opens files in them.
-const UNGUARDED: &[&str] = &["/", "/usr", "/etc", "/var", "/bin"];
 
 /// Translates a line that is neither empty nor a comment; none: the reasons are among the findings.
 pub fn translate(line: &Line<'_>, surroundings: &dyn Surroundings, findings: &mut Findings) -> Option<Draft> {
@@ -46,12 +47,15 @@ pub fn translate(line: &Line<'_>, surroundings: &dyn Surroundings, findings: &mu
     let arguments = command::parse(line, &entry.command, surroundings, findings);
     let mut draft = Draft::new(path?, Run::Argv(arguments?));
     draft.on = wanted.as_ref()?.on.clone();
-    place(line, &entry, &wanted?, &mut draft, surroundings, findings);
-    if draft.is_guard() && is_unguarded(&draft.path) {
-        let message = format!("a permission event on `{}`", shown(draft.path.as_bytes()));
-        let help = "guard the files or the directory that matter".to_owned();
-        findings.push(&codes::GUARDED_PLACE, line.at(entry.path.range.clone()), message, Some(help));
+    let place = surroundings.place(Path::new(&draft.path));
+    set_place(line, &entry, &wanted?, &mut draft, &place, findings);
+    let path_range = line.at(entry.path.range.clone());
+    if draft.is_guard() {
+        refuse_guard(&draft, &place, path_range.clone(), findings);
     }
+    let command = entry.command.first().zip(entry.command.last());
+    let command_range = command.map_or(0..0, |(first, last)| first.range.start..last.range.end);
+    allow(&mut draft, &place, path_range, line.at(command_range), findings);
     let is_last_word_bare = entry.command.last().is_some_and(|word| !word.is_quoted);
     if !line.has_newline && is_last_word_bare {
         let message = "the line has no newline at its end";
@@ -83,19 +87,18 @@ fn path(line: &Line<'_>, word: &Word<'_>, findings: &mut Findings) -> Option<Str
 }
 
 /// What of the path is watched: by the flags, and by what is there.
-fn place(
+fn set_place(
     line: &Line<'_>,
     entry: &Entry<'_>,
     wanted: &Wanted,
     draft: &mut Draft,
-    surroundings: &dyn Surroundings,
+    place: &Place,
     findings: &mut Findings,
 ) {
-    let place = surroundings.place(Path::new(&draft.path));
     let path_range = line.at(entry.path.range.clone());
     let mask_range = entry.mask.as_ref().map_or(line.all(), |mask| line.at(mask.range.clone()));
     let said = shown(draft.path.as_bytes());
-    if place.is_through_link {
+    if place.behind_links.is_some() {
         let message = format!("`{said}` leads through a symbolic link");
         findings.push(&codes::LINKED_PATH, path_range.clone(), message, None);
     }
@@ -131,12 +134,29 @@ fn place(
     }
 }
 
+/// A place where the opener would wait for what needs the place itself, or may never answer.
+fn refuse_guard(draft: &Draft, place: &Place, path_range: Range<usize>, findings: &mut Findings) {
+    let Run::Argv(arguments) = &draft.run else { return };
+    let programs: Vec<PathBuf> =
+        Template::parse(&arguments[0]).iter().filter_map(Template::as_literal).map(PathBuf::from).collect();
+    let facts = guardable::Facts {
+        real: place.behind_links.as_deref(),
+        file_system: match &place.file_system {
+            FileSystem::Local => guardable::FileSystem::Local,
+            FileSystem::Foreign(kind) => guardable::FileSystem::Foreign(kind),
+            FileSystem::Kernel(kind) => guardable::FileSystem::Kernel(kind),
+        },
+        programs: &programs,
+        ..guardable::Facts::default()
+    };
+    if let Some(refusal) = guardable::path_refusal(Path::new(&draft.path), &facts) {
+        let message = format!("a permission event on `{}`: {refusal}", shown(draft.path.as_bytes()));
+        let help = refusal.help().map(str::to_owned);
+        findings.push(&codes::GUARDED_PLACE, path_range, message, help);
+    }
+}
+
 /// Lost events have no subject, so that nothing depends on what the path is.
 fn is_overflow_only(wanted: &Wanted) -> bool {
     wanted.on.iter().all(|events| *events == EventMask::Q_OVERFLOW)
-}
-
-fn is_unguarded(path: &str) -> bool {
-    let is_library = path.starts_with("/lib") && !path[1..].contains('/');
-    is_library || UNGUARDED.contains(&path)
 }

@@ -2,6 +2,7 @@
 //! that reads names from `"$1"`.
 
 use crate::config::shell;
+use crate::import::allow;
 use crate::import::codes;
 use crate::import::draft::Run;
 use crate::import::findings::Findings;
@@ -168,6 +169,9 @@ fn argv(
         findings.push(&codes::QUOTED_NAME, range(), "a name between quotes", None);
     }
     arguments[0] = program::literal(&program(line, entry, &words[0].literal(), context, findings)?);
+    if allow::program_text(&arguments).is_some() {
+        return refuse_unsafe(line, entry, findings);
+    }
     Some(Run::Argv(arguments))
 }
 

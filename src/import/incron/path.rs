@@ -120,11 +120,11 @@ fn absolute(
     Some(absolute)
 }
 
-/// incron knew no pattern but `*`.
+/// incron knew no pattern but `*`; what only looks like more stands for itself.
 fn glob(text: &str) -> String {
     let mut glob = String::with_capacity(text.len());
-    for character in text.chars() {
-        if matches!(character, '?' | '[' | '\\') {
+    for (at, character) in text.char_indices() {
+        if matches!(character, '?' | '[' | '{' | '\\') || (at == 0 && matches!(character, '!' | '@')) {
             glob.push('\\');
         }
         glob.push(character);

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::event::EventMask;
+use crate::import::allow::allow;
 use crate::import::codes;
 use crate::import::draft::{Draft, Run, User};
 use crate::import::findings::Findings;
@@ -44,7 +45,9 @@ pub fn translate(line: &Line<'_>, context: &mut Context<'_>, findings: &mut Find
     let run = command::parse(line, &entry, subject, context, findings);
     let (wanted, run) = (wanted?, run?);
     say_about_path(line, &entry, &watched, &wanted, &place, context, findings);
-    let draft = draft(watched, &wanted, &place, run, context);
+    let mut draft = draft(watched, &wanted, &place, run, context);
+    let (path, command) = (line.at(entry.path_range.clone()), line.at(entry.command_range.clone()));
+    allow(&mut draft, &place, path, command, findings);
     (!findings.has_error()).then_some(draft)
 }
 
@@ -77,7 +80,7 @@ fn say_about_path(
     if place.kind == PlaceKind::Missing {
         findings.push(&codes::MISSING_PATH, range(), format!("`{said}` does not exist here"), None);
     }
-    if wanted.is_link_itself && place.is_through_link {
+    if wanted.is_link_itself && place.behind_links.is_some() {
         findings.push(&codes::NO_LINK, range(), format!("`{said}` leads through a symbolic link"), None);
     }
     if place.is_world_writable && *context.owner == Owner::System {
@@ -97,9 +100,22 @@ fn say_about_path(
     }
 }
 
+/// The events of an entry for those of a path that is watched itself.
+fn as_entries(on: EventMask) -> EventMask {
+    let pairs = [(EventMask::DELETE_SELF, EventMask::DELETE), (EventMask::MOVE_SELF, EventMask::MOVED_FROM)];
+    pairs
+        .into_iter()
+        .filter(|(own, _)| on.contains(*own))
+        .fold(on.without(SELF_EVENTS), |on, (_, entry)| on | entry)
+}
+
 fn draft(watched: Watched, wanted: &Wanted, place: &Place, run: Run, context: &Context<'_>) -> Draft {
     let mut draft = Draft::new(watched.path, run);
-    draft.on = wanted.on.singles().collect();
+    let is_about_itself = SELF_EVENTS.contains(wanted.on);
+    // What happened to a file that was watched itself happens to an entry of the directory that is watched now.
+    let is_about_entries =
+        watched.pattern.as_ref().is_some_and(|pattern| !pattern.is_deep || is_about_itself);
+    draft.on = if is_about_entries { as_entries(wanted.on) } else { wanted.on }.singles().collect();
     draft.is_serial = wanted.is_loop_guarded;
     draft.user = match context.owner {
         Owner::System => None,
@@ -109,14 +125,15 @@ fn draft(watched: Watched, wanted: &Wanted, place: &Place, run: Run, context: &C
     };
     let is_tree = match &watched.pattern {
         None => place.kind != PlaceKind::File && wanted.is_recursive,
-        Some(pattern) => pattern.is_deep && (wanted.is_recursive || pattern.glob != "*"),
+        Some(pattern) if pattern.glob == "*" => wanted.is_recursive && !is_about_itself,
+        Some(pattern) => pattern.is_deep,
     };
     if place.kind != PlaceKind::File {
         draft.scope = Some(if is_tree { Scope::Tree } else { Scope::Children });
         draft.has_dirs = watched.pattern.as_ref().is_none_or(|pattern| pattern.is_deep);
     }
     if let Some(pattern) = watched.pattern.filter(|pattern| pattern.glob != "*") {
-        if pattern.is_deep {
+        if pattern.is_deep && !is_about_itself {
             draft.include.push(format!("{}/**", pattern.glob));
         }
         draft.include.insert(0, pattern.glob);
