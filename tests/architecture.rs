@@ -74,3 +74,18 @@ fn no_file_is_too_long_to_be_read() {
         assert!(lines <= LINES_MAX, "{} has {lines} lines without its tests", path.display());
     }
 }
+
+#[test]
+fn signals_go_to_nobody_by_a_number_that_could_be_another_s() {
+    // Everybody else goes through descriptors (pidfd_send_signal(2), cgroup.kill): the number of a process that was
+    // reaped may be anybody's.
+    let unreaped_children = ["cli/run/demo.rs", "sys/process/wait.rs"];
+    let is_call =
+        |line: &&str| ["libc::kill", "kill(Pid", "killpg(", "tgkill"].iter().any(|call| line.contains(call));
+    let callers: Vec<PathBuf> = all_sources()
+        .into_iter()
+        .filter(|(_, text)| code(text).iter().any(|line| is_call(&line)))
+        .map(|(path, _)| path)
+        .collect();
+    assert_eq!(callers, unreaped_children.map(PathBuf::from));
+}

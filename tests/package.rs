@@ -58,3 +58,16 @@ fn the_debian_package_installs_starts_and_stops() {
         check("deb");
     }
 }
+
+#[test]
+fn nothing_that_is_installed_gives_rights_to_who_starts_it() {
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).expect("Cargo.toml");
+    let (_, assets) = manifest.split_once("\nassets = [").expect("what the package has");
+    let (assets, _) = assets.split_once("\n]").expect("its end");
+    let script = fs::read_to_string(root().join("packaging/install.sh")).expect("install.sh");
+    let of_asset = assets.lines().filter_map(|line| line.trim_end().strip_suffix("\"],")?.rsplit('"').next());
+    let of_put = script.lines().filter_map(|line| line.trim_start().strip_prefix("put ")?.split(' ').next());
+    let modes: Vec<&str> = of_asset.chain(of_put).collect();
+    assert!(modes.len() > 20, "{modes:?}");
+    assert!(modes.iter().all(|mode| matches!(*mode, "644" | "755")), "neither setuid nor setgid: {modes:?}");
+}

@@ -5,7 +5,10 @@ mod common;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, chown, lchown, symlink};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
+use facron::sys::clock;
 use facron::sys::trust::{Flaw, Owner, ReadError, check_file, read_file};
 
 const STRANGER: u32 = 12_345;
@@ -150,4 +153,36 @@ fn a_relative_path_is_meant_from_the_working_directory() {
     // cargo test runs in the directory of Cargo.toml.
     let bytes = read_file(Path::new("Cargo.toml"), Owner::Anybody, 1 << 20).expect("it can be read");
     assert!(bytes.starts_with(b"[package]"));
+}
+
+#[test]
+fn a_file_that_is_written_while_it_is_read_is_one_text_or_none() {
+    // One that has more than it says.
+    let growing = Path::new("/proc/self/status");
+    assert_eq!(read_file(growing, Owner::Anybody, 1 << 20), Err(ReadError::Changed));
+    let place = tempfile::tempdir().expect("a directory");
+    let path = file(place.path(), "rules.toml", 0o644);
+    let texts = [b"a".repeat(1 << 20), b"b".repeat((1 << 20) - 1)];
+    fs::write(&path, &texts[0]).expect("written");
+    let (is_over, end) = (AtomicBool::new(false), clock::monotonic() + Duration::from_secs(60));
+    let (mut whole, mut changed, mut mixed) = (0, 0, 0);
+    std::thread::scope(|scope| {
+        let write = || {
+            for text in texts.iter().cycle().take_while(|_| !is_over.load(Ordering::Relaxed)) {
+                fs::write(&path, text).expect("written");
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        };
+        std::thread::Builder::new().spawn_scoped(scope, write).expect("a thread");
+        while (whole < 100 || changed < 10) && mixed == 0 && clock::monotonic() < end {
+            match read_file(&path, Owner::Anybody, 1 << 20) {
+                Ok(bytes) if bytes.contains(&b'a') && bytes.contains(&b'b') => mixed += 1,
+                Ok(bytes) => whole += usize::from(!bytes.is_empty()),
+                Err(error) => changed += usize::from(error == ReadError::Changed),
+            }
+        }
+        is_over.store(true, Ordering::Relaxed);
+    });
+    assert_eq!(mixed, 0, "half of one text and half of the other");
+    assert!(whole >= 100 && changed >= 10, "{whole} whole, {changed} refused: this tests nothing");
 }
