@@ -84,7 +84,7 @@ fn signals_go_to_nobody_by_a_number_that_could_be_another_s() {
         |line: &&str| ["libc::kill", "kill(Pid", "killpg(", "tgkill"].iter().any(|call| line.contains(call));
     let callers: Vec<PathBuf> = all_sources()
         .into_iter()
-        .filter(|(_, text)| code(text).iter().any(|line| is_call(&line)))
+        .filter(|(_, text)| code(text).iter().any(is_call))
         .map(|(path, _)| path)
         .collect();
     assert_eq!(callers, unreaped_children.map(PathBuf::from));

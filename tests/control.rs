@@ -358,6 +358,13 @@ fn however_many_follow_status_is_answered() {
 }
 
 #[test]
+fn nobody_else_can_open_the_lock_and_keep_us_away_by_it() {
+    let daemon = Daemon::new();
+    let lock = fs::metadata(daemon.dir.path().join("lock")).expect("it is held");
+    assert_eq!(lock.mode() & 0o7777, 0o600);
+}
+
+#[test]
 fn a_second_instance_is_told_who_is_there() {
     let daemon = Daemon::new();
     match Place::take(daemon.dir.path()).expect_err("taken") {

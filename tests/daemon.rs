@@ -282,10 +282,14 @@ fn idle_is_idle_and_small() {
         return;
     }
     let place = Place::new(0);
-    let rules = format!(
-        "[[rule]]\nname = 'idle'\npath = '{}'\nscope = 'tree'\ncommand = ['/bin/true']\n",
-        place.input().display()
-    );
+    // One whose path is there, and one that waits for its path.
+    let rule = |name: &str, path: &Path| {
+        format!(
+            "[[rule]]\nname = '{name}'\npath = '{}'\nscope = 'tree'\ncommand = ['/bin/true']\n",
+            path.display()
+        )
+    };
+    let rules = rule("idle", &place.input()) + &rule("waits", &place.path("missing/below"));
     let daemon = Daemon::start_alone(&place, &rules);
     let status = |field: &str| -> u64 {
         let tasks = fs::read_dir(format!("/proc/{}/task", daemon.pid())).expect("the daemon is alive");
@@ -315,4 +319,70 @@ fn idle_is_idle_and_small() {
     // The code of a debug build is several times as large; what the daemon keeps for itself is the same.
     let resident = status(if cfg!(debug_assertions) { "RssAnon" } else { "VmRSS" });
     assert!(resident <= 12 * 1024, "{resident} KiB resident");
+}
+
+#[test]
+fn a_mount_namespace_of_its_own_does_not_blind_the_daemon() {
+    if !common::require_root("a_mount_namespace_of_its_own_does_not_blind_the_daemon") {
+        return;
+    }
+    for mark in ["directories", "filesystem"] {
+        let place = Place::new(0);
+        let rules = format!(
+            "[[rule]]\nname = 'r'\npath = '{}'\nscope = 'tree'\nmark = '{mark}'\ncommand = ['/bin/true']\n",
+            place.input().display()
+        );
+        let daemon = Daemon::start_alone(&place, &rules);
+        let namespace = |pid: &str| fs::read_link(format!("/proc/{pid}/ns/mnt")).expect("it lives");
+        assert_ne!(namespace(&daemon.pid().to_string()), namespace("self"));
+        fs::write(place.input().join("f"), "x").expect("written by the mounts of this process");
+        daemon.wait_for_log("run ended rule=r");
+    }
+}
+
+/// The steps from the daemon to another user's command whose order matters. While the ids change, nothing of the
+/// daemon's may be open any more: whoever has them could take it.
+const STEPS: &[&str] = &[
+    "setsid(",
+    "close_range(",
+    "close_range(3, ",
+    "setgroups(",
+    "setresgid(65534, 65534, 65534",
+    "setresuid(65534, 65534, 65534",
+    "setresuid(-1, 0, -1",
+    "chdir(",
+    "prctl(PR_SET_NO_NEW_PRIVS",
+    "execve(\"/bin/true\"",
+];
+
+#[test]
+fn descriptors_are_closed_before_the_ids_change_and_groups_change_before_the_user() {
+    let test = "descriptors_are_closed_before_the_ids_change_and_groups_change_before_the_user";
+    let has_strace = Command::new("strace").arg("-V").output().is_ok();
+    if !common::require_root(test) || !common::require(test, "strace(1)", has_strace) {
+        return;
+    }
+    let place = Place::new(0);
+    let path = place.input();
+    let keys = "user = '65534'\ngroup = '65534'\ncommand = ['/bin/true']";
+    place.file("facron.toml", &format!("[[rule]]\nname = 'r'\npath = '{}'\n{keys}\n", path.display()));
+    let (trace, calls) =
+        (place.path("trace"), "setsid,close_range,setgroups,setresgid,setresuid,chdir,prctl,execve");
+    let mut command = Command::new("strace");
+    // -D: strace is the child, and the daemon is what was started.
+    command.args(["-D", "-f", "-qq", "-e", calls, "-o"]).arg(&trace).arg(facron(0).get_program());
+    let mut daemon = Daemon::spawn(command, &place, &[]);
+    daemon.wait_for_log("ready rules=");
+    fs::write(path.join("f"), "x").expect("written");
+    daemon.wait_for_log("run ended rule=r");
+    assert!(daemon.stop().success());
+    let trace = fs::read_to_string(trace).expect("a trace");
+    let lines: Vec<(&str, &str)> = trace.lines().filter_map(|line| line.split_once(' ')).collect();
+    let is_command = |(_, call): &&(&str, &str)| call.trim_start().starts_with("execve(\"/bin/true\"");
+    let (pid, _) = lines.iter().find(is_command).expect("the command was started");
+    let calls = lines.iter().filter(|(of, _)| of == pid).map(|(_, call)| call.trim_start());
+    let calls: Vec<&str> = calls.filter(|call| call.contains('(')).take(STEPS.len()).collect();
+    let is_right =
+        calls.len() == STEPS.len() && calls.iter().zip(STEPS).all(|(call, step)| call.starts_with(step));
+    assert!(is_right, "{calls:#?}");
 }

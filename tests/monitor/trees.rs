@@ -1,10 +1,12 @@
 //! Directories that come and go below a tree, as root and as a user.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::path::PathBuf;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
 
 use facron::event::EventMask;
+use nix::fcntl::{OFlag, openat};
+use nix::sys::stat::{Mode, mkdirat};
 
 use crate::common::require_root;
 use crate::ground::{Ground, is_user, shell};
@@ -211,4 +213,34 @@ fn what_is_excluded_is_neither_marked_nor_told() {
         line.contains(&format!("ino:{inode:x} ")) && line.contains(&format!("sdev:{minor:x} "))
     };
     assert!(!inodes.iter().any(is_it), "{inodes:#?}");
+}
+
+/// Directories in each other whose path is twice as long as the kernel takes one; the last of them, open.
+fn chain(base: &Path) -> File {
+    let name = "d".repeat(200);
+    let mut at = File::open(base).expect("it is there");
+    for _ in 0..40 {
+        mkdirat(&at, name.as_str(), Mode::S_IRWXU).expect("a directory");
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        at = openat(&at, name.as_str(), flags, Mode::empty()).expect("it is there").into();
+    }
+    at
+}
+
+#[test]
+fn directories_too_deep_for_a_path_hold_up_nothing() {
+    let ground = Ground::new();
+    for directory in ["tree/old", "tree/new"] {
+        fs::create_dir_all(ground.at(directory)).expect("directories");
+    }
+    let old = chain(&ground.at("tree/old"));
+    let mut watched = Watched::new(&rule(&ground.at("tree"), "scope = 'tree'"));
+    for (number, deep) in [(0, old), (1, chain(&ground.at("tree/new")))] {
+        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_CLOEXEC;
+        openat(&deep, "f", flags, Mode::S_IRWXU).expect("a file that no path leads to");
+        fs::write(ground.at(format!("tree/{number}")), "x").expect("a file");
+        watched.expect(EventMask::ARRIVED, &ground.at(format!("tree/{number}")));
+        watched.quiet();
+    }
+    assert!(watched.standing().ends_with(": file name too long"), "{}", watched.standing());
 }

@@ -70,3 +70,21 @@ fn fill(path: &Path, like: &fs::Metadata, bytes: &[u8]) -> io::Result<()> {
     file.set_permissions(fs::Permissions::from_mode(like.mode() & 0o7777))?;
     file.sync_all()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_that_waits_for_the_temporary_file_leads_nowhere() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let (path, precious) = (directory.path().join("x.toml"), directory.path().join("precious"));
+        fs::write(&path, "old").expect("written");
+        fs::write(&precious, "precious").expect("written");
+        let temporary = directory.path().join(format!(".x.toml.{}.tmp", std::process::id()));
+        std::os::unix::fs::symlink(&precious, temporary).expect("linked");
+        assert!(replace(&path, "old", b"new").is_err());
+        assert_eq!(fs::read(&precious).expect("still there"), b"precious");
+        assert_eq!(fs::read(&path).expect("still there"), b"old");
+    }
+}

@@ -62,3 +62,20 @@ fn fill(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     file.write_all(bytes)?;
     file.sync_all()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_that_waits_for_the_temporary_file_leads_nowhere() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let (path, precious) = (directory.path().join("x.toml"), directory.path().join("precious"));
+        fs::write(&precious, "precious").expect("written");
+        let temporary = directory.path().join(format!(".x.toml.{}.tmp", std::process::id()));
+        std::os::unix::fs::symlink(&precious, temporary).expect("linked");
+        assert!(write(&path, b"rules", 0o644, true).is_err());
+        assert_eq!(fs::read(&precious).expect("still there"), b"precious");
+        assert!(!path.exists());
+    }
+}
