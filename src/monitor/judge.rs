@@ -8,7 +8,7 @@ use super::atlas::{NodeId, Whereabouts};
 use super::entry::Spot;
 use super::inbox::{Entered, Left};
 use super::notice::Notice;
-use super::traffic::{By, RootState, Token};
+use super::traffic::{By, Token};
 use super::verdict::{Home, Verdict};
 use super::world::{Happening, Hit, Now, Subject, World, join};
 use crate::escape;
@@ -181,7 +181,7 @@ impl World {
         let root = self.roster.root(home.root)?;
         let knows = root.demand.knows_subdirectories && home.below.is_empty();
         // A mark on the file system sees all that happens in a directory from its first moment.
-        let is_seen = is_made && root.state == Some(RootState::Armed(vec![By::Filesystem]));
+        let is_seen = is_made && root.state.as_ref().is_some_and(|state| state.ways() == [By::Filesystem]);
         (knows || root.demand.tree_choice.is_some() && !is_seen).then_some(home.root)
     }
 

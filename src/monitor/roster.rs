@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::inbox::RootOrder;
 use super::traffic::{RootState, Trouble};
+use crate::event::EventMask;
 use crate::matcher::{self, RootId};
 use crate::plan::Demand;
 use crate::rule::{Rule, RuleId, RuleSet};
@@ -127,15 +128,14 @@ impl Roster {
         let states: Option<Vec<&RootState>> =
             paths.map(|path| self.root(*self.by_path.get(path)?)?.state.as_ref()).collect();
         let states = states?;
+        let asks_for_errors = self.rule(rule).watch.on.wanted().contains(EventMask::FS_ERROR);
         let degraded = states.iter().find_map(|state| match state {
             RootState::Degraded(trouble) => Some(Told::Degraded(trouble.clone())),
-            RootState::Armed(_) => None,
+            RootState::Deaf(_, trouble) if asks_for_errors => Some(Told::Degraded(trouble.clone())),
+            RootState::Armed(_) | RootState::Deaf(..) => None,
         });
         Some(degraded.unwrap_or_else(|| {
-            let ways = states.iter().flat_map(|state| match state {
-                RootState::Armed(ways) => ways.as_slice(),
-                RootState::Degraded(_) => &[],
-            });
+            let ways = states.iter().flat_map(|state| state.ways());
             let words: BTreeSet<&str> = ways.map(|by| by.as_str()).collect();
             Told::Armed(words.into_iter().collect::<Vec<_>>().join(","))
         }))

@@ -164,6 +164,9 @@ pub enum Audience {
 pub enum RootState {
     /// It is watched, these ways; at least one.
     Armed(Vec<By>),
+    /// It is watched, these ways, but errors of its file system are not heard because of this: for those rules that
+    /// ask for them it is as good as not watched.
+    Deaf(Vec<By>, Trouble),
     /// It cannot be watched now, because of this.
     Degraded(Trouble),
 }
@@ -281,6 +284,16 @@ impl Mailbox {
     /// Which walks wait.
     pub fn gate(&self) -> &Gate {
         &self.gate
+    }
+}
+
+impl RootState {
+    /// The ways in which it is watched; none: it is not.
+    pub fn ways(&self) -> &[By] {
+        match self {
+            RootState::Armed(ways) | RootState::Deaf(ways, _) => ways,
+            RootState::Degraded(_) => &[],
+        }
     }
 }
 

@@ -94,6 +94,48 @@ fn directories_that_move_are_followed_for_a_user() {
     }
 }
 
+/// That a directory means nothing, or something, is remembered by its handle: a rename of it, or of one above it, makes
+/// that untrue.
+#[test]
+fn what_a_directory_means_is_looked_up_again_when_it_or_one_above_it_is_renamed() {
+    if !require_root("what_a_directory_means_is_looked_up_again_when_it_or_one_above_it_is_renamed") {
+        return;
+    }
+    let ground = Ground::new();
+    fs::create_dir_all(ground.at("tree")).expect("directories");
+    fs::create_dir_all(ground.at("out/x/y/z")).expect("directories");
+    let keys = "scope = 'tree'\non = 'arrived'\nexclude = ['shut/']\nmark = 'filesystem'";
+    let mut watched = Watched::new(&rule(&ground.at("tree"), keys));
+    assert_eq!(watched.standing(), "filesystem");
+    let mut write = |path: &str, is_told: bool| {
+        watched.forget();
+        fs::write(ground.at(path), "x").expect("a file");
+        if is_told {
+            watched.expect(EventMask::ARRIVED, &ground.at(path));
+        }
+        watched.quiet();
+        assert_eq!(watched.events().count() > 0, is_told, "{path}: {:#?}", watched.summary());
+    };
+    let rename = |from: &str, to: &str| fs::rename(ground.at(from), ground.at(to)).expect("renamed");
+    for directory in ["out/x", "out/x/y", "out/x/y/z"] {
+        write(&format!("{directory}/f"), false);
+    }
+    rename("out/x/y", "tree/y");
+    write("tree/y/g", true);
+    write("tree/y/z/g", true);
+    rename("tree/y", "tree/shut");
+    write("tree/shut/z/g", false);
+    rename("tree/shut", "tree/open");
+    write("tree/open/z/g", true);
+    rename("tree/open/z", "out/x/z");
+    write("out/x/z/g", false);
+    // The tree itself, with what was known of it.
+    rename("tree", "elsewhere");
+    write("elsewhere/open/h", false);
+    rename("out", "tree");
+    write("tree/x/z/h", true);
+}
+
 #[test]
 fn a_path_that_comes_goes_and_comes_again_is_watched_each_time() {
     let ground = Ground::new();

@@ -93,7 +93,7 @@ impl Surveyor {
         let is_privileged = self.groups.is_privileged();
         if let (Err(errno), Some(root)) = (result, self.roots.get_mut(&id)) {
             let what = "listen for errors of the file system of";
-            root.trouble.get_or_insert_with(|| trouble(what, &place.path, errno, is_privileged));
+            root.deafness = Some(trouble(what, &place.path, errno, is_privileged));
         }
         Ok(())
     }

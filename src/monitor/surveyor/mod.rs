@@ -388,8 +388,10 @@ impl Surveyor {
                 *at = now + *delay * 2;
             }
             if let Some(root) = self.roots.get_mut(&id) {
-                // Its tree is walked again too: what could not be marked is tried again.
-                root.walked_for.clear();
+                if root.trouble.is_some() {
+                    // Its tree is walked again too: what could not be marked is tried again.
+                    root.walked_for.clear();
+                }
                 self.dirty.insert(id);
             }
         }

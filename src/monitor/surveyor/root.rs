@@ -35,6 +35,8 @@ pub struct Root {
     pub is_graft: bool,
     /// Why it is not watched as it should be.
     pub trouble: Option<Trouble>,
+    /// Why errors of its file system are not heard, if a rule asks for them.
+    pub deafness: Option<Trouble>,
     /// Directories of its tree that may not be read: one of them and how many, in the last walk and as it was told.
     pub unreadable: Option<(PathBuf, usize)>,
     pub told_unreadable: Option<(PathBuf, usize)>,
@@ -94,6 +96,7 @@ impl Root {
             walks_left: 0,
             is_graft: false,
             trouble: None,
+            deafness: None,
             unreadable: None,
             told_unreadable: None,
         }

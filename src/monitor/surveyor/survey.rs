@@ -52,6 +52,7 @@ impl Surveyor {
             let trail = scout.follow(&root.order.written);
             root.standing = Some(Standing::of(&trail.end));
             root.trouble = None;
+            root.deafness = None;
             root.unreadable = None;
             let attachments = self.own_part(&trail);
             touched.extend(attachments.iter().map(|attachment| attachment.directory.clone()));
@@ -277,21 +278,31 @@ impl Surveyor {
 
     /// Tells that a root is watched, unless there was trouble with it.
     pub(super) fn state(&mut self, id: RootId, ways: Vec<By>) -> Result<(), Over> {
-        let trouble = self.roots.get(&id).and_then(|root| root.trouble.clone());
-        if let Some(trouble) = trouble {
-            return self.degrade(id, trouble);
+        let Some(root) = self.roots.get(&id) else { return Ok(()) };
+        match (root.trouble.clone(), root.deafness.clone()) {
+            (Some(trouble), _) => self.degrade(id, trouble),
+            (None, Some(deafness)) => {
+                self.retry_later(id);
+                self.tell_state(id, RootState::Deaf(ways, deafness))
+            }
+            (None, None) => {
+                self.retries.remove(&id);
+                self.tell_state(id, RootState::Armed(ways))
+            }
         }
-        self.retries.remove(&id);
-        self.tell_state(id, RootState::Armed(ways))
     }
 
     /// Tells that a root cannot be watched, and tries again later.
     pub(super) fn degrade(&mut self, id: RootId, trouble: impl Into<Trouble>) -> Result<(), Over> {
+        self.retry_later(id);
+        self.tell_state(id, RootState::Degraded(trouble.into()))
+    }
+
+    fn retry_later(&mut self, id: RootId) {
         let (shortest, longest) = RETRY_DELAYS;
         let (_, delay) = self.retries.get(&id).copied().unwrap_or((Moment::default(), Duration::ZERO));
         let delay = (delay * 2).clamp(shortest, longest);
         self.retries.insert(id, (clock::monotonic() + delay, delay));
-        self.tell_state(id, RootState::Degraded(trouble.into()))
     }
 
     pub(super) fn tell_state(&mut self, id: RootId, state: RootState) -> Result<(), Over> {
