@@ -127,6 +127,7 @@ fn a_path_is_what_was_meant() {
         ("/srv/d/*.t?t", "path=/srv/d scope=children include=*.t\\?t"),
         ("/srv/d/!x*", "path=/srv/d scope=children include=\\!x*"),
         ("/srv/d/{a,b}*", "path=/srv/d scope=children include=\\{a,b}*"),
+        ("/srv/f/*/in", "path=/srv/f scope=tree include=*/in,*/in/** exclude=.*/ dirs"),
         ("/srv/d/*/in", "path=/srv/d scope=tree include=*/in,*/in/** exclude=.*/ dirs"),
         ("/x/.config", "path=/x/.config scope=tree exclude=.*/ dirs"),
         ("/srv/f", "path=/srv/f"),

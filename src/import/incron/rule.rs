@@ -51,11 +51,16 @@ pub fn translate(line: &Line<'_>, context: &mut Context<'_>, findings: &mut Find
     (!findings.has_error()).then_some(draft)
 }
 
+/// Whether the path is a file; where a pattern begins there is a directory, or nothing that it could take.
+fn is_file(watched: &Watched, place: &Place) -> bool {
+    place.kind == PlaceKind::File && watched.pattern.is_none()
+}
+
 /// What `$@` and `$#` stand for.
 fn subject(watched: &Watched, place: &Place, wanted: Option<&Wanted>) -> Subject {
     let is_shallow_pattern = watched.pattern.as_ref().is_some_and(|pattern| !pattern.is_deep);
     let is_about_itself = wanted.is_some_and(|wanted| SELF_EVENTS.contains(wanted.on));
-    if place.kind == PlaceKind::File || is_shallow_pattern {
+    if is_file(watched, place) || is_shallow_pattern {
         Subject::Watched
     } else if is_about_itself {
         Subject::Itself
@@ -88,7 +93,7 @@ fn say_about_path(
         findings.push(&codes::WORLD_WRITABLE, range(), message, None);
     }
     let is_hidden = watched.path.split('/').any(|component| component.starts_with('.'));
-    if is_hidden && wanted.is_recursive && !wanted.has_dot_directories && place.kind != PlaceKind::File {
+    if is_hidden && wanted.is_recursive && !wanted.has_dot_directories && !is_file(watched, place) {
         let message = format!("`{said}` is below a directory that begins with a dot");
         let help = "write `scope = \"children\"` to keep to its entries".to_owned();
         findings.push(&codes::HIDDEN_BASE, range(), message, Some(help));
@@ -110,6 +115,7 @@ fn as_entries(on: EventMask) -> EventMask {
 }
 
 fn draft(watched: Watched, wanted: &Wanted, place: &Place, run: Run, context: &Context<'_>) -> Draft {
+    let is_file = is_file(&watched, place);
     let mut draft = Draft::new(watched.path, run);
     let is_about_itself = SELF_EVENTS.contains(wanted.on);
     // What happened to a file that was watched itself happens to an entry of the directory that is watched now.
@@ -124,11 +130,11 @@ fn draft(watched: Watched, wanted: &Wanted, place: &Place, run: Run, context: &C
         Owner::User(name) => Some(User { name: name.clone(), path: USER_PATH }),
     };
     let is_tree = match &watched.pattern {
-        None => place.kind != PlaceKind::File && wanted.is_recursive,
+        None => !is_file && wanted.is_recursive,
         Some(pattern) if pattern.glob == "*" => wanted.is_recursive && !is_about_itself,
         Some(pattern) => pattern.is_deep,
     };
-    if place.kind != PlaceKind::File {
+    if !is_file {
         draft.scope = Some(if is_tree { Scope::Tree } else { Scope::Children });
         draft.has_dirs = watched.pattern.as_ref().is_none_or(|pattern| pattern.is_deep);
     }
