@@ -14,7 +14,8 @@ use crate::rule::RuleSet;
 /// A book for each rule, by its name.
 #[derive(Debug, Default)]
 pub struct Board {
-    books: BTreeMap<Arc<str>, Book>,
+    /// Boxed: a map's nodes are half empty.
+    books: BTreeMap<Arc<str>, Box<Book>>,
 }
 
 /// What is known of one rule.
@@ -49,12 +50,12 @@ impl Board {
 
     /// The book of a rule; none for a rule that is gone.
     pub fn book(&mut self, rule: &str) -> Option<&mut Book> {
-        self.books.get_mut(rule)
+        self.books.get_mut(rule).map(Box::as_mut)
     }
 
     /// The book of a rule, to read.
     pub fn read(&self, rule: &str) -> Option<&Book> {
-        self.books.get(rule)
+        self.books.get(rule).map(Box::as_ref)
     }
 
     /// Notes what was done with an event, and gives it back for those who follow.

@@ -10,7 +10,8 @@ use super::lane::{Lane, LaneId};
 /// a lane that is gone may only be among those that an input has touched.
 #[derive(Debug, Default)]
 pub(super) struct Lanes {
-    all: BTreeMap<LaneId, Lane>,
+    /// Boxed: a map's nodes are half empty.
+    all: BTreeMap<LaneId, Box<Lane>>,
     names: BTreeMap<Arc<str>, LaneId>,
     last: u64,
 }
@@ -18,12 +19,12 @@ pub(super) struct Lanes {
 impl Lanes {
     /// The lane of this number, unless it is gone.
     pub(super) fn get(&self, id: LaneId) -> Option<&Lane> {
-        self.all.get(&id)
+        self.all.get(&id).map(Box::as_ref)
     }
 
     /// The same, to be changed.
     pub(super) fn get_mut(&mut self, id: LaneId) -> Option<&mut Lane> {
-        self.all.get_mut(&id)
+        self.all.get_mut(&id).map(Box::as_mut)
     }
 
     /// The lane of the rule of this name.
@@ -33,12 +34,12 @@ impl Lanes {
 
     /// Every lane.
     pub(super) fn iter(&self) -> impl Iterator<Item = (LaneId, &Lane)> {
-        self.all.iter().map(|(id, lane)| (*id, lane))
+        self.all.iter().map(|(id, lane)| (*id, &**lane))
     }
 
     /// Every lane, to be changed.
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Lane> {
-        self.all.values_mut()
+        self.all.values_mut().map(Box::as_mut)
     }
 
     /// A lane comes.
@@ -46,7 +47,7 @@ impl Lanes {
         self.last += 1;
         let id = LaneId(self.last);
         self.names.insert(Arc::clone(&lane.rule.name), id);
-        self.all.insert(id, lane);
+        self.all.insert(id, Box::new(lane));
         id
     }
 

@@ -36,7 +36,8 @@ pub(super) struct RuleState {
     /// More waits than could be held; what came from then on is not known.
     pub incomplete: Option<Stamp>,
     pub is_paused: bool,
-    pub watches: BTreeMap<Box<[u8]>, Watched>,
+    /// Its paths, in order; boxed, for most rules have one.
+    pub watches: BTreeMap<Box<[u8]>, Box<Watched>>,
 }
 
 /// [`Waiting`] without its path, owned.
@@ -172,7 +173,7 @@ impl State {
     }
 
     fn watch(&mut self, rule: &str, path: &[u8], scope: Scope, until: Option<Stamp>) {
-        self.rule(rule).watches.insert(path.into(), Watched { scope, until });
+        self.rule(rule).watches.insert(path.into(), Box::new(Watched { scope, until }));
     }
 
     fn rule(&mut self, rule: &str) -> &mut RuleState {

@@ -8,7 +8,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 /// A path as rules wrote it; rules that wrote the same path share it.
@@ -19,7 +19,7 @@ pub struct RootId(pub u32);
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Attachment {
     /// Absolute, without links.
-    pub directory: PathBuf,
+    pub directory: Arc<Path>,
     /// How it matters.
     pub what: What,
 }
@@ -49,7 +49,7 @@ pub struct Site {
 /// Every root's attachments, by directory.
 #[derive(Debug, Default)]
 pub struct Index {
-    sites: HashMap<PathBuf, Arc<Site>>,
+    sites: HashMap<Arc<Path>, Arc<Site>>,
     attached: HashMap<RootId, Vec<Attachment>>,
     /// How many attachments there are of each length, and how many of them are homes: most directories of a system
     /// are told from all of these by that alone.
@@ -63,13 +63,17 @@ struct Lengths(Vec<usize>);
 
 impl Index {
     /// Puts a root's attachments in the place of those that it had, which are given back.
-    pub fn attach(&mut self, root: RootId, attachments: Vec<Attachment>) -> Vec<Attachment> {
+    pub fn attach(&mut self, root: RootId, mut attachments: Vec<Attachment>) -> Vec<Attachment> {
         let old = self.attached.remove(&root).unwrap_or_default();
         for attachment in old.iter().filter(|old| !attachments.contains(old)) {
             self.remove(root, attachment);
         }
-        for attachment in attachments.iter().filter(|new| !old.contains(new)) {
-            let site = self.sites.entry(attachment.directory.clone()).or_default();
+        for attachment in attachments.iter_mut().filter(|new| !old.contains(new)) {
+            // Each path is kept once.
+            if let Some((known, _)) = self.sites.get_key_value(&attachment.directory) {
+                attachment.directory = Arc::clone(known);
+            }
+            let site = self.sites.entry(Arc::clone(&attachment.directory)).or_default();
             Arc::make_mut(site).insert(root, &attachment.what);
             self.lengths.add(attachment.len());
             if attachment.what == What::Home {

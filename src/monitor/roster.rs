@@ -15,7 +15,8 @@ use crate::rule::{Rule, RuleId, RuleSet};
 #[derive(Debug, Default)]
 pub struct Roster {
     rules: Arc<RuleSet>,
-    roots: BTreeMap<RootId, Root>,
+    /// Boxed: a map's nodes are half empty.
+    roots: BTreeMap<RootId, Box<Root>>,
     by_path: BTreeMap<PathBuf, RootId>,
     by_name: BTreeMap<Arc<str>, RuleId>,
     /// For each rule what was told of it last.
@@ -68,7 +69,7 @@ impl Roster {
             let state = old.remove(&id).and_then(|root| root.state);
             let demand = Demand::of(of_path.iter().map(|id| &rules.rule(*id).watch));
             self.by_path.insert(written.clone(), id);
-            self.roots.insert(id, Root { written, rules: of_path, demand, state });
+            self.roots.insert(id, Box::new(Root { written, rules: of_path, demand, state }));
         }
         self.by_name = rules.iter().map(|(id, rule)| (Arc::clone(&rule.name), id)).collect();
         self.keep_told(rules);
@@ -88,7 +89,7 @@ impl Roster {
 
     /// A root; none: no rule has its path any more.
     pub fn root(&self, id: RootId) -> Option<&Root> {
-        self.roots.get(&id)
+        self.roots.get(&id).map(Box::as_ref)
     }
 
     /// Every root.
@@ -160,10 +161,10 @@ impl Roster {
     }
 
     fn orders(&self) -> Vec<RootOrder> {
-        let order = |(id, root): (&RootId, &Root)| {
+        let order = |id: &RootId, root: &Root| {
             let rules = root.rules.iter().map(|id| Arc::clone(self.rule(*id))).collect();
             RootOrder { id: *id, written: root.written.clone(), demand: root.demand, rules }
         };
-        self.roots.iter().map(order).collect()
+        self.roots.iter().map(|(id, root)| order(id, root)).collect()
     }
 }

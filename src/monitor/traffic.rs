@@ -33,6 +33,9 @@ pub const MAIN: Token = Token(0);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SurveyorId(pub u32);
 
+/// The surveyor of all that answers.
+pub const CHIEF: SurveyorId = SurveyorId(0);
+
 /// What a surveyor tells.
 #[derive(Debug)]
 pub enum Message {

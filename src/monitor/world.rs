@@ -16,7 +16,7 @@ use super::notice::Notice;
 use super::recent::Recent;
 use super::roster::{Roster, Told};
 use super::territory::Territories;
-use super::traffic::{Known, KnownPlace, RootState, SurveyorId, Token, Trouble};
+use super::traffic::{CHIEF, Known, KnownPlace, RootState, SurveyorId, Token, Trouble};
 use super::verdict::Verdict;
 use crate::event::{Cause, Event, EventMask, ObjectId, Origin};
 use crate::matcher::{self, Attachment, Index, RootId};
@@ -33,7 +33,7 @@ pub struct World {
     pub(super) index: Index,
     pub(super) atlas: Atlas,
     pub(super) territories: Territories,
-    /// Of roots that more than one surveyor attaches, each one's part.
+    /// Of roots that others than the chief surveyor attach, or more than one, each one's part.
     charts: BTreeMap<RootId, BTreeMap<SurveyorId, Vec<Attachment>>>,
     pub(super) causes: Causes,
     pub(super) arrivals: Arrivals,
@@ -250,15 +250,10 @@ impl World {
 
     /// Notes how a root is attached, as far as one surveyor knows.
     pub fn attach(&mut self, surveyor: SurveyorId, root: RootId, attachments: Vec<Attachment>) {
-        let parts = self.charts.entry(root).or_default();
-        match attachments.is_empty() {
-            true => drop(parts.remove(&surveyor)),
-            false => drop(parts.insert(surveyor, attachments)),
-        }
-        let mut all: Vec<Attachment> = parts.values().flatten().cloned().collect();
-        if parts.is_empty() {
-            self.charts.remove(&root);
-        }
+        let mut all = match self.charts.contains_key(&root) || surveyor != CHIEF {
+            true => self.chart(surveyor, root, attachments),
+            false => attachments,
+        };
         all.sort();
         all.dedup();
         self.atlas.forget_objects(root);
@@ -266,6 +261,19 @@ impl World {
             self.index.attach(root, all);
             self.revise();
         }
+    }
+
+    /// Notes one surveyor's part; gives the whole.
+    fn chart(&mut self, surveyor: SurveyorId, root: RootId, part: Vec<Attachment>) -> Vec<Attachment> {
+        let of_chief = || BTreeMap::from([(CHIEF, self.index.attachments(root).to_vec())]);
+        let parts = self.charts.entry(root).or_insert_with(of_chief);
+        parts.insert(surveyor, part);
+        parts.retain(|_, part| !part.is_empty());
+        let all = parts.values().flatten().cloned().collect();
+        if parts.keys().all(|surveyor| *surveyor == CHIEF) {
+            self.charts.remove(&root);
+        }
+        all
     }
 
     /// A root led to something, and leads nowhere since the way to it changed.

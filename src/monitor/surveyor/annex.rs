@@ -112,8 +112,8 @@ impl Surveyor {
         let mut root = Root::new(graft.order);
         root.parts = vec![Part { base: graft.point.clone(), mount: 0, by: By::Directories }];
         root.is_graft = true;
-        self.roots.insert(id, root);
-        self.index.attach(id, vec![Attachment { directory: graft.home, what: What::Home }]);
+        self.roots.insert(id, Box::new(root));
+        self.index.attach(id, vec![Attachment { directory: graft.home.into(), what: What::Home }]);
         let audience = Audience::Root(id);
         let report = Report { audience, origin: Origin::Rescan, since: None };
         self.walks.push_back(Walk::new(graft.point, Purpose::Arm(id, 0), graft.is_new.then_some(report)));

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -41,7 +41,7 @@ impl Surveyor {
     pub(super) fn mark_sites(
         &mut self,
         scout: &mut Scout<'_>,
-        directories: &BTreeSet<PathBuf>,
+        directories: &BTreeSet<Arc<Path>>,
     ) -> Result<(), Over> {
         let places: Vec<Rc<Place>> =
             directories.iter().filter_map(|path| scout.directory(path).ok()).collect();
@@ -110,7 +110,7 @@ impl Surveyor {
     }
 
     /// Takes bits away that nobody wants any more.
-    pub(super) fn trim(&mut self, directories: &BTreeSet<PathBuf>) {
+    pub(super) fn trim(&mut self, directories: &BTreeSet<Arc<Path>>) {
         for path in directories {
             let Ok(fd) = place::touch_straight(place::ANYWHERE, path) else { continue };
             let Ok(status) = place::status(fd.as_fd()) else { continue };

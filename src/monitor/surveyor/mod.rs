@@ -33,7 +33,7 @@ use self::trail::Place;
 use self::walk::{Purpose, Report, Walk};
 use super::inbox::{Entered, Inbox, Left, Look, Orders, RescanOrder, RootOrder};
 use super::traffic::{
-    Audience, By, Change, Found, FoundEntry, MAIN, Message, Outbox, Over, SurveyorId, Token,
+    Audience, By, CHIEF, Change, Found, FoundEntry, MAIN, Message, Outbox, Over, SurveyorId, Token,
 };
 use crate::event::Origin;
 use crate::matcher::{Index, RootId};
@@ -60,7 +60,8 @@ pub struct Surveyor {
     /// The mounts that are watched through, each with where it is.
     seen_through: BTreeMap<u64, PathBuf>,
     index: Index,
-    roots: BTreeMap<RootId, Root>,
+    /// Boxed: a map's nodes are half empty.
+    roots: BTreeMap<RootId, Box<Root>>,
     dirty: BTreeSet<RootId>,
     walks: VecDeque<Walk>,
     /// What walks read directories into.
@@ -91,7 +92,7 @@ impl Surveyor {
         let mounts = Arc::new(mountinfo.read()?);
         let tokens = Arc::new(AtomicU32::new(MAIN.0 + 1));
         Ok(Surveyor {
-            id: SurveyorId(0),
+            id: CHIEF,
             inbox,
             outbox,
             pulse: Arc::default(),
@@ -115,7 +116,7 @@ impl Surveyor {
             realm: None,
             chief: None,
             annexes: BTreeMap::new(),
-            last_annex: SurveyorId(0),
+            last_annex: CHIEF,
         })
     }
 

@@ -158,9 +158,9 @@ impl Surveyor {
 }
 
 fn roots_of<'r>(
-    roots: &'r std::collections::BTreeMap<RootId, super::root::Root>,
+    roots: &'r std::collections::BTreeMap<RootId, Box<super::root::Root>>,
     rule: &'r Arc<str>,
 ) -> impl Iterator<Item = RootId> + 'r {
-    let is_of = |root: &&super::root::Root| root.order.rules.iter().any(|other| other.name == *rule);
-    roots.values().filter(is_of).map(|root| root.order.id)
+    let roots = roots.values().filter(|root| root.order.rules.iter().any(|other| other.name == *rule));
+    roots.map(|root| root.order.id)
 }

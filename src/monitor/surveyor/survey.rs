@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::inbox::RootOrder;
@@ -238,7 +239,7 @@ impl Surveyor {
             Some(Standing::Directory { path, key, .. }) => (path, key, true),
             Some(Standing::Missing | Standing::Foreign(_) | Standing::Refused) | None => return Ok(()),
         };
-        let has_site = self.index.attachments(id).iter().any(|attachment| attachment.directory == path);
+        let has_site = self.index.attachments(id).iter().any(|attachment| *attachment.directory == *path);
         let mounts = self.mounts.clone();
         let is_there = Scout::new(&mounts, None).directory(&path).is_ok_and(|place| place.key() == key);
         if is_there && !has_site { self.outbox.tell(Message::Lost(id, is_dir)) } else { Ok(()) }
@@ -325,7 +326,7 @@ impl Surveyor {
         self.retries.remove(&id);
         let old = self.index.attach(id, Vec::new());
         self.outbox.tell(Message::Chart(self.id, id, Vec::new()))?;
-        let left: BTreeSet<PathBuf> = old.into_iter().map(|attachment| attachment.directory).collect();
+        let left: BTreeSet<Arc<Path>> = old.into_iter().map(|attachment| attachment.directory).collect();
         self.trim(&left);
         Ok(())
     }
@@ -335,7 +336,7 @@ impl Surveyor {
         let id = order.id;
         match self.roots.get_mut(&id) {
             Some(root) => root.order = order,
-            None => drop(self.roots.insert(id, Root::new(order))),
+            None => drop(self.roots.insert(id, Box::new(Root::new(order)))),
         }
         self.dirty.insert(id);
     }

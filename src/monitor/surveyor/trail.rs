@@ -220,7 +220,7 @@ impl Journey<'_, '_> {
     }
 
     fn attach(&mut self, directory: &Path, what: What) {
-        self.attachments.push(Attachment { directory: directory.to_owned(), what });
+        self.attachments.push(Attachment { directory: directory.into(), what });
     }
 }
 
