@@ -1,5 +1,4 @@
 //! The tour of the README, gone by the real binary: what it shows is what the program says.
-#![expect(clippy::disallowed_methods, reason = "the tour runs facron")]
 
 mod common;
 #[expect(dead_code, reason = "this test needs only a part of it")]

@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "the test plays the people around facron")]
 
 mod common;
+#[expect(dead_code, reason = "this test needs only a part of it")]
 #[path = "common/daemon.rs"]
 mod harness;
 

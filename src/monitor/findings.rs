@@ -96,7 +96,7 @@ impl Monitor {
         let rules: Vec<Arc<str>> = self.findings.own.keys().cloned().collect();
         for name in rules {
             let Some(mut own) = self.findings.own.remove(&name) else { continue };
-            self.tell_own(&name, &mut own.findings, &is_past, now, room, notices);
+            self.tell_own(&name, &mut own.findings, is_past, now, room, notices);
             if !own.findings.is_empty() {
                 self.findings.own.insert(name, own);
             } else if own.is_walk_waiting {

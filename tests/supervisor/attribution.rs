@@ -15,6 +15,7 @@ use crate::common;
 use crate::supervised::*;
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "a fork of the test's own")]
 fn who_does_not_listen_is_not_told_what_others_are_told() {
     use facron::sys::connector::{Connector, Filter, Heard};
     if !common::require_root("who_does_not_listen_is_not_told_what_others_are_told") {
