@@ -301,7 +301,7 @@ pub enum OnBusy {
 pub const SHELL: &str = "/bin/sh";
 
 /// What to run.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Hash)]
 pub enum Command {
     /// A program by its absolute path, and its arguments.
     Argv(Vec<Template>),

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use crate::event::{Event, EventMask, RunId};
 
 /// One argument of a command.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Hash)]
 pub enum Template {
     /// The whole argument is a token of classic facron.
     Classic(ClassicToken),
@@ -21,7 +21,7 @@ pub enum Template {
 }
 
 /// A piece of an argument.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Part {
     /// Stands for itself.
     Text(String),
@@ -32,7 +32,7 @@ pub enum Part {
 macro_rules! placeholders {
     ($($variant:ident $name:literal $about:literal)*) => {
         /// What an argument may ask for by `{name}`.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum Placeholder {
             $(#[doc = $about] $variant,)*
         }
@@ -62,7 +62,7 @@ placeholders! {
 }
 
 /// A token of classic facron; replaced only where it is the whole argument.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ClassicToken {
     /// `$$`: the path.
     Path,

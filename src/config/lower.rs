@@ -135,8 +135,8 @@ impl Draft {
             KeyId::Allow => self.allow = values.codes(key, value)?.into(),
             KeyId::Path => watch.paths = values.paths(key, value)?,
             KeyId::Scope => watch.scope = values.word(key, value, &SCOPES)?,
-            KeyId::Include => watch.filter.include = values.globs(key, value)?.into(),
-            KeyId::Exclude => watch.filter.exclude = values.globs(key, value)?.into(),
+            KeyId::Include => watch.filter.include = values.globs(key, value)?,
+            KeyId::Exclude => watch.filter.exclude = values.globs(key, value)?,
             KeyId::Dirs => watch.dirs = values.boolean(key, value)?,
             KeyId::On => watch.on = values.events(key, value)?,
             KeyId::ByExe => watch.by.exe = values.paths(key, value)?.into(),
@@ -227,10 +227,9 @@ fn within<T: TryFrom<i64>>(number: i64) -> T {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
-
     use super::super::document::Document;
     use super::super::findings::Findings;
+    use super::super::globs::Compiled;
     use super::super::keys::{self, Preset};
     use super::*;
 
@@ -246,9 +245,9 @@ mod tests {
     fn the_table_of_keys_and_the_code_agree_on_what_holds_by_default() {
         let text =
             format!("[[rule]]\n{}[daemon]\n{}", presets(keys::rule_keys()), presets(keys::daemon_keys()));
-        let (mut findings, mut globs) = (Findings::default(), HashMap::new());
+        let (mut findings, mut compiled) = (Findings::default(), Compiled::default());
         let document = Document::read(0, &text, &mut findings);
-        let mut values = Values { source: 0, text: &text, findings: &mut findings, globs: &mut globs };
+        let mut values = Values { source: 0, text: &text, findings: &mut findings, compiled: &mut compiled };
         let mut draft = Draft::default();
         draft.apply(&document.rules[0], &mut values);
         assert_eq!(draft, Draft::default());

@@ -43,6 +43,7 @@ use crate::rule::{DaemonSettings, RuleSet, Source};
 use combine::Judge;
 use document::{Document, Section};
 use findings::Findings;
+use globs::Compiled;
 use keys::KeyId;
 use lower::Draft;
 use value::Values;
@@ -143,15 +144,15 @@ struct Reader {
     written: Vec<WrittenRule>,
     flawed: Vec<WrittenRule>,
     findings: Findings,
-    globs: HashMap<String, crate::glob::Glob>,
+    compiled: Compiled,
 }
 
 impl Reader {
     fn file(&mut self, source: usize, file: &SourceText) {
         let document = Document::read(source, &file.text, &mut self.findings);
         let lines = Lines::new(&file.text);
-        let Reader { findings, globs, daemon, daemon_places, names, written, flawed } = self;
-        let mut values = Values { source, text: &file.text, findings, globs };
+        let Reader { findings, compiled, daemon, daemon_places, names, written, flawed } = self;
+        let mut values = Values { source, text: &file.text, findings, compiled };
         if let Some(section) = &document.daemon {
             read_daemon(daemon, daemon_places, section, &mut values);
         }

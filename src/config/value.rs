@@ -2,7 +2,6 @@
 //!
 //! Every function gives the value, or reports what is wrong with it and gives none.
 
-use std::collections::HashMap;
 use std::ops::Range;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
@@ -11,12 +10,12 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::findings::Findings;
+use super::globs::Compiled;
 use super::keys::{Key, Kind};
 use super::text::{is_same_word, nearest, shown};
 use crate::codes::{BAD_NAME, BAD_PATH, Code, OUT_OF_RANGE, TOO_MUCH, UNKNOWN_WORD, WRONG_TYPE};
 use crate::diagnostic::Diagnostic;
 use crate::escape;
-use crate::glob::Glob;
 use crate::rule::Identity;
 
 /// The longest path that the kernel takes, bytes (PATH_MAX without its NUL).
@@ -37,7 +36,7 @@ pub(super) struct Values<'t, 'f> {
     /// Where mistakes go.
     pub findings: &'f mut Findings,
     /// What was compiled before, by its text.
-    pub globs: &'f mut HashMap<String, Glob>,
+    pub compiled: &'f mut Compiled,
 }
 
 impl Values<'_, '_> {

@@ -1,6 +1,7 @@
 //! Lints about rules together, and about the rule files themselves.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 
 use super::Texts;
@@ -46,19 +47,29 @@ pub(super) fn hard_links<'t>(code: &'static Code, texts: &Texts<'t>) -> Vec<Foun
 /// Rules that run the same for the same, or for a part of it.
 pub(super) fn same_rules<'t>(code: &'static Code, texts: &Texts<'t>) -> Vec<Found<'t>> {
     let used = texts.parsed.written.iter().filter(|written| written.is_enabled);
-    let used: Vec<(&WrittenRule, String)> =
-        used.map(|written| (written, text_of(&written.rule.command))).collect();
-    let mut by_command: HashMap<&str, HashMap<&Path, Vec<&WrittenRule>>> = HashMap::new();
-    for (written, command) in &used {
-        let by_path = by_command.entry(command).or_default();
+    let mut by_command: BTreeMap<u64, Vec<&WrittenRule>> = BTreeMap::new();
+    for written in used {
+        by_command.entry(hash_of(&written.rule.command)).or_default().push(written);
+    }
+    // Most commands are those of one rule.
+    by_command
+        .into_values()
+        .filter(|rules| rules.len() > 1)
+        .flat_map(|rules| same_runs(code, &rules))
+        .collect()
+}
+
+/// Rules that seem to run the same.
+fn same_runs<'t>(code: &'static Code, rules: &[&'t WrittenRule]) -> Vec<Found<'t>> {
+    let mut by_path: HashMap<&Path, Vec<&WrittenRule>> = HashMap::new();
+    for written in rules {
         for path in &written.rule.watch.paths {
             by_path.entry(path).or_default().push(written);
         }
     }
     let mut findings = Vec::new();
-    for (written, command) in &used {
+    for written in rules {
         let rule = &written.rule;
-        let by_path = &by_command[command.as_str()];
         let near = rule.watch.paths[0].ancestors().filter_map(|ancestor| by_path.get(ancestor)).flatten();
         let mut near = near.take(NEIGHBOURS_MAX).filter(|other| !std::ptr::eq(**other, *written));
         // Of two that are the same the later one is said.
@@ -130,10 +141,9 @@ fn tells(command: &Command, placeholders: &[Placeholder]) -> bool {
     })
 }
 
-/// A command as a key to compare by.
-fn text_of(command: &Command) -> String {
-    match command {
-        Command::Argv(arguments) => format!("{arguments:?}"),
-        Command::Shell(text) => text.clone(),
-    }
+/// A command as a key to compare by: equal ones have the same.
+fn hash_of(command: &Command) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    command.hash(&mut hasher);
+    hasher.finish()
 }

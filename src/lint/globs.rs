@@ -104,10 +104,11 @@ fn why_dead(subject: &Subject<'_>, key: KeyId, text: &str) -> Option<(String, St
 /// The glob of `exclude` that shuts everything that a glob of `include` takes, where others are left.
 fn excluded_by<'s>(subject: &'s Subject<'_>, key: KeyId, text: &str) -> Option<&'s str> {
     let filter = &subject.rule.watch.filter;
-    if key != KeyId::Include || filter.include.len() > GLOBS_MAX || shut_by(filter).is_some() {
+    if key != KeyId::Include || filter.include.len() > GLOBS_MAX {
         return None;
     }
-    shut(filter, text)
+    // Where nothing at all is left, the rule is said to be dead.
+    shut(filter, text).filter(|_| shut_by(filter).is_none())
 }
 
 /// The glob of `exclude` that shuts all that a filter includes, or the first of several that do.
