@@ -75,7 +75,7 @@ impl RestoredRule {
     fn new(state: &RuleState, now: Stamp) -> RestoredRule {
         let mut events: Vec<Event> = state.waiting.iter().map(|(path, entry)| event(path, entry)).collect();
         events.sort_by_key(|event| event.time);
-        let watched = state.watches.iter().filter_map(|(path, watched)| {
+        let watched = state.watches().filter_map(|(path, watched)| {
             Some((PathBuf::from(OsStr::from_bytes(path)), (watched.scope, watched.until?)))
         });
         RestoredRule {

@@ -21,7 +21,8 @@ pub const WAITING_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// What the records so far amount to.
 #[derive(Clone, Debug, Default)]
 pub struct State {
-    pub(super) rules: BTreeMap<Box<str>, RuleState>,
+    /// Boxed: a map's nodes are half empty.
+    pub(super) rules: BTreeMap<Box<str>, Box<RuleState>>,
     pub(super) read_until: Option<Stamp>,
     waiting_count: usize,
     waiting_bytes: usize,
@@ -36,8 +37,8 @@ pub(super) struct RuleState {
     /// More waits than could be held; what came from then on is not known.
     pub incomplete: Option<Stamp>,
     pub is_paused: bool,
-    /// Its paths, in order; boxed, for most rules have one.
-    pub watches: BTreeMap<Box<[u8]>, Box<Watched>>,
+    /// Its paths, in order; a map would take many times the room, for most rules have one.
+    watches: Vec<(Box<[u8]>, Watched)>,
 }
 
 /// [`Waiting`] without its path, owned.
@@ -69,7 +70,7 @@ impl State {
             Record::Reset => {
                 (self.waiting_count, self.waiting_bytes, self.is_incomplete) = (0, 0, false);
                 for state in self.rules.values_mut() {
-                    *state =
+                    **state =
                         RuleState { watches: std::mem::take(&mut state.watches), ..RuleState::default() };
                 }
             }
@@ -88,7 +89,9 @@ impl State {
             Record::Armed { rule, path, scope } => self.watch(rule, path, *scope, None),
             Record::Disarmed { rule, path } => {
                 let read_until = self.read_until;
-                if let Some(watched) = self.rule(rule).watches.get_mut(*path) {
+                let state = self.rule(rule);
+                if let Ok(index) = state.find(path) {
+                    let (_, watched) = &mut state.watches[index];
                     watched.until = watched.until.or(read_until);
                 }
             }
@@ -118,10 +121,10 @@ impl State {
             if let Some(since) = state.incomplete.take() {
                 state.owes_rescan = Some(since.or_earlier(state.owes_rescan));
             }
-            for watched in state.watches.values_mut() {
+            for (_, watched) in &mut state.watches {
                 watched.until = watched.until.or(read_until);
             }
-            state.watches.retain(|_, watched| watched.until.is_some());
+            state.watches.retain(|(_, watched)| watched.until.is_some());
         }
     }
 
@@ -173,18 +176,36 @@ impl State {
     }
 
     fn watch(&mut self, rule: &str, path: &[u8], scope: Scope, until: Option<Stamp>) {
-        self.rule(rule).watches.insert(path.into(), Box::new(Watched { scope, until }));
+        let state = self.rule(rule);
+        let watched = Watched { scope, until };
+        match state.find(path) {
+            Ok(index) => state.watches[index].1 = watched,
+            Err(index) => {
+                state.watches.reserve_exact(1);
+                state.watches.insert(index, (path.into(), watched));
+            }
+        }
     }
 
     fn rule(&mut self, rule: &str) -> &mut RuleState {
         if !self.rules.contains_key(rule) {
-            self.rules.insert(rule.into(), RuleState::default());
+            self.rules.insert(rule.into(), Box::default());
         }
         self.rules.get_mut(rule).expect("it was put in where it was missing")
     }
 }
 
 impl RuleState {
+    /// Its paths, in order, with how long each was watched.
+    pub fn watches(&self) -> impl Iterator<Item = (&[u8], Watched)> {
+        self.watches.iter().map(|(path, watched)| (&**path, *watched))
+    }
+
+    /// Where a path is among its paths, or belongs.
+    fn find(&self, path: &[u8]) -> Result<usize, usize> {
+        self.watches.binary_search_by(|(other, _)| (**other).cmp(path))
+    }
+
     fn snapshot(&self, rule: &str, give: &mut impl FnMut(&Record<'_>)) {
         if self.is_paused {
             give(&Record::Paused { rule, is_paused: true });
@@ -195,7 +216,7 @@ impl RuleState {
         if let Some(since) = self.incomplete {
             give(&Record::Incomplete { rule, since });
         }
-        for (path, watched) in &self.watches {
+        for (path, watched) in self.watches() {
             let scope = watched.scope;
             give(&match watched.until {
                 None => Record::Armed { rule, path, scope },
@@ -384,7 +405,7 @@ mod tests {
         state.begin_life();
         let rule = &state.rules[RULE];
         assert_eq!((rule.owes_rescan, rule.incomplete), (Some(at(3)), None));
-        let until = |path: &[u8]| rule.watches[path].until;
+        let until = |path: &[u8]| rule.watches[rule.find(path).expect("it was watched")].1.until;
         assert_eq!((until(b"/x"), until(b"/y")), (Some(at(8)), Some(at(5))));
     }
 }

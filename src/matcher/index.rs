@@ -6,7 +6,7 @@
 //! roots of its own site, and those trees whose home is above it: a few look-ups, whatever the number of rules.
 
 use std::collections::{BTreeSet, HashMap};
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -28,9 +28,9 @@ pub struct Attachment {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum What {
     /// This entry of it is the root.
-    Own(OsString),
+    Own(Arc<OsStr>),
     /// This entry of it is on the way to the root: a symbolic link, or what is missing.
-    Way(OsString),
+    Way(Arc<OsStr>),
     /// The directory is on the way to the root, or the root itself: it must not go away unseen.
     Passage,
     /// The directory is the root.
@@ -40,8 +40,8 @@ pub enum What {
 /// What one directory means to the roots.
 #[derive(Clone, Debug, Default)]
 pub struct Site {
-    own: HashMap<OsString, BTreeSet<RootId>>,
-    way: HashMap<OsString, BTreeSet<RootId>>,
+    own: HashMap<Arc<OsStr>, BTreeSet<RootId>>,
+    way: HashMap<Arc<OsStr>, BTreeSet<RootId>>,
     passage: BTreeSet<RootId>,
     home: BTreeSet<RootId>,
 }
@@ -218,7 +218,7 @@ impl Site {
     }
 }
 
-fn remove_named(names: &mut HashMap<OsString, BTreeSet<RootId>>, name: &OsStr, root: RootId) {
+fn remove_named(names: &mut HashMap<Arc<OsStr>, BTreeSet<RootId>>, name: &OsStr, root: RootId) {
     let Some(roots) = names.get_mut(name) else { return };
     roots.remove(&root);
     if roots.is_empty() {
@@ -239,7 +239,7 @@ mod tests {
         let mut index = Index::default();
         let (tree, file) = (RootId(1), RootId(2));
         index.attach(tree, vec![at("/srv", What::Passage), at("/srv/in", What::Home)]);
-        index.attach(file, vec![at("/srv/in", What::Own("f".into()))]);
+        index.attach(file, vec![at("/srv/in", What::Own(OsStr::new("f").into()))]);
         let homes: Vec<_> = index.homes(Path::new("/srv/in/a/b")).collect();
         assert_eq!(homes, [(tree, Path::new("/srv/in"))]);
         assert_eq!(index.homes(Path::new("/srv/inn")).count(), 0);
@@ -276,7 +276,7 @@ mod tests {
     fn attaching_again_moves_and_detaching_leaves_nothing() {
         let mut index = Index::default();
         let root = RootId(7);
-        index.attach(root, vec![at("/a", What::Passage), at("/a", What::Way("x".into()))]);
+        index.attach(root, vec![at("/a", What::Passage), at("/a", What::Way(OsStr::new("x").into()))]);
         let old = index.attach(root, vec![at("/a", What::Passage), at("/b", What::Home)]);
         assert_eq!(old.len(), 2);
         assert!(!index.site(Path::new("/a")).expect("a site").has_way());

@@ -90,7 +90,11 @@ impl Surveyor {
             Some(realm) => !realm.starts_with(directory) || realm == directory,
             None => true,
         };
-        trail.attachments.iter().filter(|attachment| is_own(&attachment.directory)).cloned().collect()
+        let mut own: Vec<_> =
+            trail.attachments.iter().filter(|attachment| is_own(&attachment.directory)).cloned().collect();
+        // It is kept for as long as the root.
+        own.shrink_to_fit();
+        own
     }
 
     /// Arms a root where it leads.

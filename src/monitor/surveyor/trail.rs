@@ -149,7 +149,7 @@ impl Journey<'_, '_> {
         }
         self.attach(&here.path, What::Home);
         if let (Some(parent), Some(name)) = (here.path.parent(), here.path.file_name()) {
-            self.attach(parent, What::Own(name.to_owned()));
+            self.attach(parent, What::Own(name.into()));
         }
         Ok(End::Directory(here))
     }
@@ -181,29 +181,29 @@ impl Journey<'_, '_> {
                 let key = handle::of(here.fd.as_fd(), Path::new(name)).ok();
                 // A file may itself be a mount point: what lies there is on a file system of its own.
                 let fsid = place::fsid(fd.as_fd()).unwrap_or(here.fsid);
-                self.attach(&here.path, What::Own(name.to_owned()));
-                self.attach(&here.path, What::Way(name.to_owned()));
+                self.attach(&here.path, What::Own(name.into()));
+                self.attach(&here.path, What::Way(name.into()));
                 let key = key.map(|handle| handle.on(fsid));
                 Err(End::File { parent: Rc::clone(here), name: name.to_owned(), key })
             }
             // A file where a directory should be: it may be replaced by one.
             Kind::File | Kind::Special => {
-                self.attach(&here.path, What::Way(name.to_owned()));
+                self.attach(&here.path, What::Way(name.into()));
                 Err(End::Missing)
             }
         }
     }
 
     fn missing(&mut self, here: &Place, name: &OsStr) -> End {
-        self.attach(&here.path, What::Way(name.to_owned()));
+        self.attach(&here.path, What::Way(name.into()));
         if self.rest.is_empty() {
-            self.attach(&here.path, What::Own(name.to_owned()));
+            self.attach(&here.path, What::Own(name.into()));
         }
         End::Missing
     }
 
     fn link(&mut self, here: &Rc<Place>, name: &OsStr, link: &OwnedFd) -> Result<Rc<Place>, End> {
-        self.attach(&here.path, What::Way(name.to_owned()));
+        self.attach(&here.path, What::Way(name.into()));
         let path = here.path.join(name);
         self.links += 1;
         if self.links > LINKS_MAX {
