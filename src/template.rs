@@ -168,6 +168,8 @@ impl Template {
         if !literal.is_empty() || parts.is_empty() {
             parts.push(Part::Text(literal));
         }
+        // It is kept for as long as the rule, and has mostly one part.
+        parts.shrink_to_fit();
         Ok(Template::Parts(parts))
     }
 

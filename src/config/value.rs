@@ -161,6 +161,8 @@ impl Values<'_, '_> {
                 (Some(_), None) | (None, _) => list = None,
             }
         }
+        // It is kept for as long as the rule, and has mostly one item.
+        list.iter_mut().for_each(Vec::shrink_to_fit);
         list
     }
 

@@ -34,7 +34,7 @@ pub struct Book {
     /// Whether more waits than `queue-limit` allows, or starts exceed `start-limit`.
     pub is_over_limit: bool,
     /// The last run that ended.
-    pub last: Option<LastRun>,
+    pub last: Option<Box<LastRun>>,
     /// The last decisions.
     pub decisions: Decisions,
 }
@@ -85,13 +85,13 @@ impl Board {
     ) {
         let Some(book) = self.books.get_mut(&run.rule.name) else { return };
         let path = run.events.first().map(|event| WirePath::from(&*event.path)).unwrap_or_default();
-        book.last = Some(LastRun {
+        book.last = Some(Box::new(LastRun {
             run: run.id.0,
             time: stamp(time),
             outcome: outcome.to_string(),
             took: moment::told(took),
             path,
             error_output: String::from_utf8_lossy(tail).into_owned(),
-        });
+        }));
     }
 }

@@ -100,7 +100,7 @@ impl Daemon {
             runs: RunCounts { ok: engine.counters.ok, failed: engine.counters.failed },
             dropped,
             guard: self.guard_counts(rule),
-            last: book.last.clone(),
+            last: book.last.as_deref().cloned(),
             decisions: with_decisions.then(decisions),
         }
     }

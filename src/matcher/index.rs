@@ -37,13 +37,17 @@ pub enum What {
     Home,
 }
 
+/// A few roots, in order: nearly always one.
+#[derive(Clone, Debug, Default)]
+struct Few(Vec<RootId>);
+
 /// What one directory means to the roots.
 #[derive(Clone, Debug, Default)]
 pub struct Site {
-    own: HashMap<Arc<OsStr>, BTreeSet<RootId>>,
-    way: HashMap<Arc<OsStr>, BTreeSet<RootId>>,
+    own: HashMap<Arc<OsStr>, Few>,
+    way: HashMap<Arc<OsStr>, Few>,
     passage: BTreeSet<RootId>,
-    home: BTreeSet<RootId>,
+    home: Few,
 }
 
 /// Every root's attachments, by directory.
@@ -135,6 +139,28 @@ impl Attachment {
     }
 }
 
+impl Few {
+    fn iter(&self) -> impl Iterator<Item = RootId> {
+        self.0.iter().copied()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn insert(&mut self, root: RootId) {
+        if let Err(index) = self.0.binary_search(&root) {
+            self.0.insert(index, root);
+        }
+    }
+
+    fn remove(&mut self, root: RootId) {
+        if let Ok(index) = self.0.binary_search(&root) {
+            self.0.remove(index);
+        }
+    }
+}
+
 impl Lengths {
     fn contains(&self, len: usize) -> bool {
         self.0.get(len).is_some_and(|count| *count > 0)
@@ -162,12 +188,12 @@ pub fn below<'d>(home: &Path, directory: &'d Path) -> Option<&'d [u8]> {
 impl Site {
     /// The roots that this entry of the directory is.
     pub fn own(&self, name: &OsStr) -> impl Iterator<Item = RootId> {
-        self.own.get(name).into_iter().flatten().copied()
+        self.own.get(name).into_iter().flat_map(Few::iter)
     }
 
     /// The roots that this entry of the directory is on the way to.
     pub fn way(&self, name: &OsStr) -> impl Iterator<Item = RootId> {
-        self.way.get(name).into_iter().flatten().copied()
+        self.way.get(name).into_iter().flat_map(Few::iter)
     }
 
     /// The roots that the directory is on the way to.
@@ -177,12 +203,12 @@ impl Site {
 
     /// The roots that the directory is.
     pub fn home(&self) -> impl Iterator<Item = RootId> {
-        self.home.iter().copied()
+        self.home.iter()
     }
 
     /// The roots that have an entry of their own here.
     pub fn owners(&self) -> impl Iterator<Item = RootId> {
-        self.own.values().flatten().copied()
+        self.own.values().flat_map(Few::iter)
     }
 
     /// Whether an entry is on the way to a root.
@@ -203,9 +229,9 @@ impl Site {
         match what {
             What::Own(name) => self.own.entry(name.clone()).or_default().insert(root),
             What::Way(name) => self.way.entry(name.clone()).or_default().insert(root),
-            What::Passage => self.passage.insert(root),
+            What::Passage => drop(self.passage.insert(root)),
             What::Home => self.home.insert(root),
-        };
+        }
     }
 
     fn remove(&mut self, root: RootId, what: &What) {
@@ -213,14 +239,14 @@ impl Site {
             What::Own(name) => remove_named(&mut self.own, name, root),
             What::Way(name) => remove_named(&mut self.way, name, root),
             What::Passage => drop(self.passage.remove(&root)),
-            What::Home => drop(self.home.remove(&root)),
+            What::Home => self.home.remove(root),
         }
     }
 }
 
-fn remove_named(names: &mut HashMap<Arc<OsStr>, BTreeSet<RootId>>, name: &OsStr, root: RootId) {
+fn remove_named(names: &mut HashMap<Arc<OsStr>, Few>, name: &OsStr, root: RootId) {
     let Some(roots) = names.get_mut(name) else { return };
-    roots.remove(&root);
+    roots.remove(root);
     if roots.is_empty() {
         names.remove(name);
     }

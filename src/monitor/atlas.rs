@@ -87,6 +87,7 @@ impl Atlas {
         let sheet = self.groups.entry(id.token).or_default();
         let nodes = sheet.directories.entry(id.key.clone()).or_default();
         let Some(node) = nodes.iter().find(|node| node.id.mount == id.mount) else {
+            nodes.reserve_exact(1);
             nodes.push(Rc::new(Node::new(id, whereabouts, is_foreign)));
             return;
         };

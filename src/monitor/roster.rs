@@ -132,7 +132,7 @@ impl Roster {
         let asks_for_errors = self.rule(rule).watch.on.wanted().contains(EventMask::FS_ERROR);
         let degraded = states.iter().find_map(|state| match state {
             RootState::Degraded(trouble) => Some(Told::Degraded(trouble.clone())),
-            RootState::Deaf(_, trouble) if asks_for_errors => Some(Told::Degraded(trouble.clone())),
+            RootState::Deaf(_, trouble) if asks_for_errors => Some(Told::Degraded(Trouble::clone(trouble))),
             RootState::Armed(_) | RootState::Deaf(..) => None,
         });
         Some(degraded.unwrap_or_else(|| {

@@ -169,7 +169,7 @@ pub enum RootState {
     Armed(Vec<By>),
     /// It is watched, these ways, but errors of its file system are not heard because of this: for those rules that
     /// ask for them it is as good as not watched.
-    Deaf(Vec<By>, Trouble),
+    Deaf(Vec<By>, Box<Trouble>),
     /// It cannot be watched now, because of this.
     Degraded(Trouble),
 }

@@ -69,7 +69,7 @@ impl Surveyor {
         if let Some(root) = self.roots.get_mut(&id)
             && is_new
         {
-            root.concluded.get_or_insert((Standing::Missing, clock::wall()));
+            root.concluded.get_or_insert_with(|| (Arc::new(Standing::Missing), clock::wall()));
         }
     }
 

@@ -93,7 +93,7 @@ impl Surveyor {
         let is_privileged = self.groups.is_privileged();
         if let (Err(errno), Some(root)) = (result, self.roots.get_mut(&id)) {
             let what = "listen for errors of the file system of";
-            root.deafness = Some(trouble(what, &place.path, errno, is_privileged));
+            root.deafness = Some(Box::new(trouble(what, &place.path, errno, is_privileged)));
         }
         Ok(())
     }

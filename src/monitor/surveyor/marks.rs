@@ -151,7 +151,7 @@ impl Surveyor {
         }
         for root in site.owners().filter_map(|id| self.roots.get(&id)) {
             let demand = root.order.demand;
-            mask |= match root.standing {
+            mask |= match root.standing.as_deref() {
                 Some(Standing::Directory { .. }) => demand.directory_entry,
                 Some(Standing::File { .. }) => demand.entry,
                 Some(Standing::Missing | Standing::Foreign(_) | Standing::Refused) | None => {
@@ -185,7 +185,7 @@ impl Surveyor {
             match self.roots.get_mut(id) {
                 // The rest of the tree is watched all the same.
                 Some(root) if is_part && errno == Errno::EACCES => {
-                    root.unreadable.get_or_insert_with(|| (path.to_owned(), 0)).1 += 1;
+                    root.unreadable.get_or_insert_with(|| Box::new((path.to_owned(), 0))).1 += 1;
                 }
                 Some(_) | None => self.trouble(*id, path, errno),
             }

@@ -111,7 +111,7 @@ impl Surveyor {
         for id in ids {
             let Some(root) = self.roots.get(&id) else { continue };
             let bases: Vec<PathBuf> = root.parts.iter().map(|part| part.base.clone()).collect();
-            match root.standing.clone() {
+            match root.standing.as_deref().cloned() {
                 Some(Standing::File { parent: (parent, _), name, .. }) => {
                     self.rescan_entry(&parent, Path::new(&name), &report)?;
                 }

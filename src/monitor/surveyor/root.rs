@@ -18,9 +18,9 @@ pub struct Root {
     /// What is asked.
     pub order: RootOrder,
     /// What is at its end, as far as it has been followed; none: it has not been followed yet.
-    pub standing: Option<Standing>,
+    pub standing: Option<Arc<Standing>>,
     /// … when it was last found to stay so, and when that was.
-    pub concluded: Option<(Standing, SystemTime)>,
+    pub concluded: Option<(Arc<Standing>, SystemTime)>,
     /// Where its tree lies, and how each part is watched.
     pub parts: Vec<Part>,
     /// The rules that its tree was last walked for.
@@ -36,10 +36,10 @@ pub struct Root {
     /// Why it is not watched as it should be.
     pub trouble: Option<Trouble>,
     /// Why errors of its file system are not heard, if a rule asks for them.
-    pub deafness: Option<Trouble>,
+    pub deafness: Option<Box<Trouble>>,
     /// Directories of its tree that may not be read: one of them and how many, in the last walk and as it was told.
-    pub unreadable: Option<(PathBuf, usize)>,
-    pub told_unreadable: Option<(PathBuf, usize)>,
+    pub unreadable: Option<Box<(PathBuf, usize)>>,
+    pub told_unreadable: Option<Box<(PathBuf, usize)>>,
 }
 
 /// A part of a tree that lies on one mount.

@@ -51,7 +51,7 @@ impl Surveyor {
             self.pulse.beat();
             let Some(root) = self.roots.get_mut(&id).filter(|root| !root.is_graft) else { continue };
             let trail = scout.follow(&root.order.written);
-            root.standing = Some(Standing::of(&trail.end));
+            root.standing = Some(Arc::new(Standing::of(&trail.end)));
             root.trouble = None;
             root.deafness = None;
             root.unreadable = None;
@@ -71,8 +71,8 @@ impl Surveyor {
             self.pulse.beat();
             let Some(root) = self.roots.get_mut(&id) else { continue };
             let check = again.follow(&root.order.written);
-            let is_stable =
-                root.standing == Some(Standing::of(&check.end)) && check.attachments == trail.attachments;
+            let is_stable = root.standing.as_deref() == Some(&Standing::of(&check.end))
+                && check.attachments == trail.attachments;
             root.tries = if is_stable { 0 } else { root.tries + 1 };
             if is_stable || root.tries > TRIES_MAX {
                 root.tries = 0;
@@ -237,15 +237,15 @@ impl Surveyor {
     /// Tells of a path that led to something and leads nowhere now, where no event can have told of it: what it led
     /// to is still there, but a link on the way leads elsewhere. Nothing is told of what was moved away or unmounted
     /// together with the directory that it is in: it was not removed.
-    fn report_loss(&mut self, id: RootId, before: Option<Standing>) -> Result<(), Over> {
-        let (path, key, is_dir) = match before {
+    fn report_loss(&mut self, id: RootId, before: Option<Arc<Standing>>) -> Result<(), Over> {
+        let (path, key, is_dir) = match before.as_deref() {
             Some(Standing::File { parent: (path, key), .. }) => (path, key, false),
             Some(Standing::Directory { path, key, .. }) => (path, key, true),
             Some(Standing::Missing | Standing::Foreign(_) | Standing::Refused) | None => return Ok(()),
         };
-        let has_site = self.index.attachments(id).iter().any(|attachment| *attachment.directory == *path);
+        let has_site = self.index.attachments(id).iter().any(|attachment| *attachment.directory == **path);
         let mounts = self.mounts.clone();
-        let is_there = Scout::new(&mounts, None).directory(&path).is_ok_and(|place| place.key() == key);
+        let is_there = Scout::new(&mounts, None).directory(path).is_ok_and(|place| place.key() == *key);
         if is_there && !has_site { self.outbox.tell(Message::Lost(id, is_dir)) } else { Ok(()) }
     }
 
@@ -274,7 +274,7 @@ impl Surveyor {
         let ways = root.ways();
         if root.unreadable != root.told_unreadable {
             root.told_unreadable.clone_from(&root.unreadable);
-            if let Some((path, count)) = root.unreadable.clone() {
+            if let Some((path, count)) = root.unreadable.as_deref().cloned() {
                 self.outbox.tell(Message::Unreadable(id, path, count))?;
             }
         }
