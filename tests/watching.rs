@@ -4,6 +4,7 @@
 
 mod common;
 #[path = "common/daemon.rs"]
+#[expect(dead_code, reason = "other tests do more with it")]
 mod harness;
 
 use std::fs;

@@ -257,7 +257,7 @@ mod tests {
     use super::*;
 
     fn at(directory: &str, what: What) -> Attachment {
-        Attachment { directory: directory.into(), what }
+        Attachment { directory: Path::new(directory).into(), what }
     }
 
     #[test]

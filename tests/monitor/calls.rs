@@ -178,8 +178,10 @@ impl Ring {
         let [head, _, done_mask, _, _, done, ..] = self.parameters.cq_offsets;
         let tail_now = self.word(tail).load(ORDER);
         let index = tail_now & self.word(mask).load(ORDER);
-        // SAFETY: there is room for one entry, and the kernel has taken the one before.
-        unsafe { self.entries.add(index as usize).write(entry) };
+        // SAFETY: the kernel has mapped as many entries as the mask allows.
+        let place = unsafe { self.entries.add(index as usize) };
+        // SAFETY: it lies in the mapping, and the kernel has taken the entry before.
+        unsafe { place.write(entry) };
         self.word(array + 4 * index).store(index, ORDER);
         self.word(tail).store(tail_now + 1, ORDER);
         let ring = self.fd.as_raw_fd();
