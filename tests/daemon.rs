@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -274,6 +275,35 @@ fn a_change_during_a_run_gets_a_run_after_it_and_concurrency_holds() {
         }
         assert!(alive_max <= 2, "{:?}", lines());
     }
+}
+
+#[test]
+fn a_program_that_others_may_write_is_warned_of_at_the_start_and_at_a_reload() {
+    if !common::require_root("a_program_that_others_may_write_is_warned_of_at_the_start_and_at_a_reload") {
+        return;
+    }
+    let place = Place::new(0);
+    let program = place.script("open", "#!/bin/sh\n");
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o777)).expect("chmod");
+    let rule = |name: &str, keys: &str| {
+        let (input, program) = (place.input(), program.display());
+        format!("[[rule]]\nname = '{name}'\npath = '{}'\ncommand = '{program}'\n{keys}\n", input.display())
+    };
+    // Of a program that two rules have it is said once; what nobody runs is not root's affair.
+    let rules = rule("a", "") + &rule("b", "") + &rule("c", "user = 'nobody'");
+    let daemon = Daemon::start(&place, &rules);
+    let warnings = || {
+        let log = daemon.log();
+        let lines = log.lines().filter(|line| line.contains("program is not to be trusted"));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let [warning] = &warnings()[..] else { panic!("{}", daemon.log()) };
+    assert!(
+        warning.contains("rule=a") && warning.contains("mode 0777") && warning.contains("chmod go-w"),
+        "{warning}"
+    );
+    daemon.signal(libc::SIGHUP);
+    wait_until(|| warnings().len() == 2, || daemon.log());
 }
 
 #[test]

@@ -1,10 +1,16 @@
-//! Arming: which rules the monitor is given. A rule whose runs cannot be held as it demands is not armed.
+//! Arming: which rules the monitor is given. A rule whose runs cannot be held as it demands is not armed; one whose
+//! program is not to be trusted is, with a warning.
 
+use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 
+use crate::escape;
 use crate::guardable;
 use crate::moment::Moment;
-use crate::rule::{Rule, RuleSet, Watch};
+use crate::rule::{Identity, Rule, RuleSet, Watch};
+use crate::sys::trust::{self, Distrust, Flaw, Owner};
+use crate::sys::users;
 
 use super::Daemon;
 
@@ -31,9 +37,43 @@ impl Daemon {
                 }
             }
         }
+        self.warn_of_programs();
         self.arm_guard(now, &armed.rules);
         armed.rules.iter_mut().for_each(leave_to_guard);
         self.monitor.set_rules(&Arc::new(armed));
+    }
+
+    /// Says of programs that others may write that they will not be run as root: each start refuses them, and the
+    /// first may come at night.
+    fn warn_of_programs(&self) {
+        let (own_uid, _) = users::own_ids();
+        if own_uid != 0 || self.settings.is_insecure {
+            return;
+        }
+        let mut seen = BTreeSet::new();
+        for rule in self.rules.rules.iter().filter(|rule| runs_as_root(rule)) {
+            for program in rule.programs().filter(|program| seen.insert(program.to_string())) {
+                let distrusted = trust::check_file(Path::new(program), Owner::Root).err().unwrap_or_default();
+                // What is missing may come.
+                let is_flaw = |distrust: &&Distrust| !matches!(distrust.flaw, Flaw::Unreachable(_));
+                if let Some(distrust) = distrusted.iter().find(is_flaw) {
+                    let mend = distrust.mend.as_deref().unwrap_or("keep it where only root may write");
+                    log::warn!(
+                        rule = rule.name, reason = distrust.to_string(), mend = mend, path = escape::path(Path::new(program));
+                        "program is not to be trusted, and will not be run as root"
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// Whether its commands have root's rights where the daemon has.
+fn runs_as_root(rule: &Rule) -> bool {
+    match &rule.setting.user {
+        None | Some(Identity::Id(0)) => true,
+        Some(Identity::Name(name)) => name == "root",
+        Some(Identity::Id(_)) => false,
     }
 }
 

@@ -72,7 +72,8 @@ fn whichever_system_call_of_the_loop_fails_it_goes_on_or_says_why_not() {
             }
         }
     }
-    assert!(went_on > gave_up, "{went_on} went on, {gave_up} gave up");
+    // While it starts it may give up, with a word; once it runs it goes on.
+    assert!(went_on > 0 && gave_up > 0, "{went_on} went on, {gave_up} gave up");
 }
 
 /// The names of the system calls that the dynamic loader and the runtime make before main: the last thing that they

@@ -284,5 +284,6 @@ fn directories_too_deep_for_a_path_hold_up_nothing() {
         watched.expect(EventMask::ARRIVED, &ground.at(format!("tree/{number}")));
         watched.quiet();
     }
-    assert!(watched.standing().ends_with(": file name too long"), "{}", watched.standing());
+    watched
+        .until("why a part is not watched", |watched| watched.standing().ends_with(": file name too long"));
 }
