@@ -9,7 +9,7 @@ use crate::escape;
 use crate::guardable;
 use crate::moment::Moment;
 use crate::rule::{Identity, Rule, RuleSet, Watch};
-use crate::sys::trust::{self, Distrust, Flaw, Owner};
+use crate::sys::trust;
 use crate::sys::users;
 
 use super::Daemon;
@@ -53,13 +53,10 @@ impl Daemon {
         let mut seen = BTreeSet::new();
         for rule in self.rules.rules.iter().filter(|rule| runs_as_root(rule)) {
             for program in rule.programs().filter(|program| seen.insert(program.to_string())) {
-                let distrusted = trust::check_file(Path::new(program), Owner::Root).err().unwrap_or_default();
-                // What is missing may come.
-                let is_flaw = |distrust: &&Distrust| !matches!(distrust.flaw, Flaw::Unreachable(_));
-                if let Some(distrust) = distrusted.iter().find(is_flaw) {
-                    let mend = distrust.mend.as_deref().unwrap_or("keep it where only root may write");
+                if let Some(distrust) = trust::flaw_of_root_program(Path::new(program)) {
                     log::warn!(
-                        rule = rule.name, reason = distrust.to_string(), mend = mend, path = escape::path(Path::new(program));
+                        rule = rule.name, reason = distrust.to_string(), help = distrust.way_out(),
+                        path = escape::path(Path::new(program));
                         "program is not to be trusted, and will not be run as root"
                     );
                 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::moment::Moment;
-use crate::sys::trust::{self, Distrust, Owner};
+use crate::sys::trust::{self, Distrust};
 use crate::sys::users::{self, Account};
 
 /// How long an answer holds. Whoever could change it would be root.
@@ -34,17 +34,19 @@ impl Lookups {
         self.own.as_ref().and_then(|(_, account)| account.clone())
     }
 
-    /// Whether a program and all above it is root's alone, as [`trust::check_file`] says; only a yes is remembered.
-    pub fn check_root_program(&mut self, now: Moment, program: &Path) -> Result<(), Vec<Distrust>> {
+    /// What is wrong with a program that is to run as root; only that nothing is, is remembered.
+    pub fn flaw_of_root_program(&mut self, now: Moment, program: &Path) -> Option<Distrust> {
         if self.trusted.get(program).is_some_and(|since| is_fresh(now, *since)) {
-            return Ok(());
+            return None;
         }
-        trust::check_file(program, Owner::Root)?;
-        if self.trusted.len() >= PROGRAMS_MAX {
-            self.trusted.clear();
+        let flaw = trust::flaw_of_root_program(program);
+        if flaw.is_none() {
+            if self.trusted.len() >= PROGRAMS_MAX {
+                self.trusted.clear();
+            }
+            self.trusted.insert(program.to_owned(), now);
         }
-        self.trusted.insert(program.to_owned(), now);
-        Ok(())
+        flaw
     }
 }
 

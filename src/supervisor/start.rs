@@ -16,7 +16,7 @@ use crate::escape;
 use crate::rule::{Command, Resource, SHELL};
 use crate::sys::clock;
 use crate::sys::process::{Child, Place, Recipe, Spawner};
-use crate::sys::trust::{Distrust, Flaw};
+use crate::sys::trust::Distrust;
 use crate::template::Facts;
 
 /// What is the same for all runs.
@@ -70,7 +70,7 @@ impl Start {
         let words = words(command(run), &facts, counter);
         let program = PathBuf::from(words.first().cloned().unwrap_or_default());
         check_program(&program, &person, habits.is_insecure, |program| {
-            lookups.check_root_program(now, program)
+            lookups.flaw_of_root_program(now, program)
         })?;
         let (own_uid, _) = crate::sys::users::own_ids();
         Ok(Start {
@@ -156,12 +156,12 @@ fn words(command: &Command, facts: &Facts<'_>, counter: &mut u32) -> Vec<OsStrin
     }
 }
 
-/// A program is named by its absolute path, and what runs as root is writable by root alone, as it is at this moment.
+/// A program is named by its absolute path, and what runs as root is writable by root alone, as it is at the start.
 fn check_program(
     program: &Path,
     person: &Person,
     is_insecure: bool,
-    check: impl FnOnce(&Path) -> Result<(), Vec<Distrust>>,
+    flaw_of: impl FnOnce(&Path) -> Option<Distrust>,
 ) -> Result<(), StartFailure> {
     let shown = escape::path(program);
     if !program.is_absolute() {
@@ -171,15 +171,8 @@ fn check_program(
     if person.uid != 0 || is_insecure {
         return Ok(());
     }
-    let distrusted = check(program).err().unwrap_or_default();
-    // What cannot be reached is left to execve(2), which says why.
-    let is_flaw = |distrust: &&Distrust| !matches!(distrust.flaw, Flaw::Unreachable(_));
-    let Some(distrust) = distrusted.iter().find(is_flaw) else { return Ok(()) };
-    let mend = match &distrust.mend {
-        Some(mend) => format!("{mend} mends it"),
-        None => "keep the program where only root may write".to_owned(),
-    };
-    let message = format!("will not run {shown} as root: {distrust}; {mend}");
+    let Some(distrust) = flaw_of(program) else { return Ok(()) };
+    let message = format!("will not run {shown} as root: {distrust}; {}", distrust.way_out());
     Err(refuse(StartFailureClass::Untrusted, message))
 }
 

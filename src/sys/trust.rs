@@ -118,6 +118,13 @@ pub fn check_file(path: &Path, owner: Owner) -> Result<(), Vec<Distrust>> {
     }
 }
 
+/// The first thing that is wrong with a program that is to run as root, as for [`check_file`]; one that cannot be reached
+/// is for execve(2) to tell of.
+pub fn flaw_of_root_program(program: &Path) -> Option<Distrust> {
+    let distrusted = check_file(program, Owner::Root).err().unwrap_or_default();
+    distrusted.into_iter().find(|distrust| !matches!(distrust.flaw, Flaw::Unreachable(_)))
+}
+
 /// Opens the directory that a file is in or is to be made in (O_PATH), after judging it and all above it.
 ///
 /// # Errors
@@ -319,6 +326,16 @@ impl From<Errno> for ReadError {
 impl From<io::Error> for ReadError {
     fn from(error: io::Error) -> ReadError {
         ReadError::Failed(Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)))
+    }
+}
+
+impl Distrust {
+    /// What mends it: a command, or what to do instead.
+    pub fn way_out(&self) -> String {
+        match &self.mend {
+            Some(mend) => format!("{mend} mends it"),
+            None => "keep it where only root may write".to_owned(),
+        }
     }
 }
 

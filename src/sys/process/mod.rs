@@ -240,18 +240,19 @@ impl Desks {
         [0, 1, 2].map(|number: usize| self.desks[number].as_raw_fd())
     }
 
-    /// Copies of these, until they are cleared: dup3(2).
+    /// Copies of these, until they are cleared: dup3(2). Where the limit of descriptors was lowered below their numbers,
+    /// there are none left.
     fn lay_out(&mut self, stdio: [BorrowedFd<'_>; 3]) -> Result<(), Errno> {
         let laid =
             self.desks.iter_mut().zip(stdio).try_for_each(|(desk, own)| dup3(own, desk, OFlag::O_CLOEXEC));
+        let laid = laid.map_err(|errno| if errno == Errno::EBADF { Errno::EMFILE } else { errno });
         laid.inspect_err(|_| self.clear())
     }
 
-    /// Nothing is kept open by them any more.
+    /// Nothing is kept open by them any more; what cannot be cleared below a lowered limit is so by the next start.
     fn clear(&mut self) {
         for desk in &mut self.desks {
-            // Both are open, every signal is blocked, and no other thread opens anything under this number.
-            dup3(&self.null, desk, OFlag::O_CLOEXEC).expect("an open descriptor can be copied over another");
+            let _ = dup3(&self.null, desk, OFlag::O_CLOEXEC);
         }
     }
 }
