@@ -6,6 +6,7 @@
 
 use std::ffi::{CStr, c_char, c_int, c_long, c_void};
 use std::os::fd::RawFd;
+use std::ptr;
 
 use nix::errno::Errno;
 use nix::unistd::{chdir, setsid};
@@ -32,6 +33,8 @@ pub(super) struct Plan<'r> {
     pub credentials: Option<Ids<'r>>,
     pub cwd: &'r CStr,
     pub no_new_privs: bool,
+    /// Signals that this process does not treat by default.
+    pub treated: &'r [c_int],
     /// The first process of a PID namespace: it leaves its dead to the kernel, and dies with the daemon.
     pub is_namespace_init: bool,
     /// What went wrong, for the parent.
@@ -63,7 +66,7 @@ fn become_command(plan: &Plan<'_>) -> Result<std::convert::Infallible, StepError
         write_all(*procs, b"0").map_err(failed_at(Step::Cgroup))?;
     }
     own_descriptors(plan.stdio).map_err(failed_at(Step::Descriptors))?;
-    reset_signals(plan.is_namespace_init).map_err(failed_at(Step::Signals))?;
+    reset_signals(plan.treated, plan.is_namespace_init).map_err(failed_at(Step::Signals))?;
     if let Some(nice) = plan.nice {
         set_nice(nice).map_err(failed_at(Step::Nice))?;
     }
@@ -117,26 +120,50 @@ fn own_descriptors(needed: [RawFd; 3]) -> Result<(), Errno> {
 ///
 /// Handlers would go by execve(2), but what is ignored stays ignored, and what is blocked stays blocked. Rust ignores
 /// SIGPIPE, and the daemon blocks what it reads by signalfd(2).
-fn reset_signals(is_namespace_init: bool) -> Result<(), Errno> {
-    /// `struct sigaction` of the kernel: handler, flags, restorer, mask. All zero is the default.
-    const DEFAULT: [u64; 4] = [0; 4];
-    /// SIG_IGN for SIGCHLD: children become no zombies (wait(2)).
-    const IGNORE: [u64; 4] = [1, 0, 0, 0];
-    const MASK_LEN: usize = size_of::<u64>();
-    for number in 1..=64 {
-        let is_ignored = is_namespace_init && number == libc::SIGCHLD;
-        let action = if is_ignored { &IGNORE } else { &DEFAULT };
-        // SAFETY: The dispositions are ours alone (no CLONE_SIGHAND), the action is as long as the kernel's. It
-        // fails for SIGKILL and SIGSTOP only, which have no other disposition.
-        unsafe {
-            libc::syscall(libc::SYS_rt_sigaction, number, action.as_ptr(), 0, MASK_LEN);
-        }
+fn reset_signals(treated: &[c_int], is_namespace_init: bool) -> Result<(), Errno> {
+    for number in treated {
+        set_disposition(*number, DEFAULT)?;
+    }
+    if is_namespace_init {
+        set_disposition(libc::SIGCHLD, IGNORE)?;
     }
     let empty = 0_u64;
     // SAFETY: The mask is as long as the kernel's.
     let result =
         unsafe { libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const empty, 0, MASK_LEN) };
     Errno::result(result).map(drop)
+}
+
+/// `struct sigaction` of the kernel: handler, flags, restorer, mask.
+type Disposition = [u64; 4];
+
+const DEFAULT: Disposition = [0; 4];
+
+/// SIG_IGN; for SIGCHLD: children become no zombies (wait(2)).
+const IGNORE: Disposition = [1, 0, 0, 0];
+
+const MASK_LEN: usize = size_of::<u64>();
+
+fn set_disposition(number: c_int, disposition: Disposition) -> Result<(), Errno> {
+    let none = ptr::null_mut::<Disposition>();
+    // SAFETY: The dispositions are ours alone (no CLONE_SIGHAND), and this one is as long as the kernel's.
+    let result =
+        unsafe { libc::syscall(libc::SYS_rt_sigaction, number, &raw const disposition, none, MASK_LEN) };
+    Errno::result(result).map(drop)
+}
+
+/// The signals that this process ignores or has handlers for: sigaction(2). Asked once, since a question for each of
+/// the 64 takes a start longer than making the process; nobody here changes a disposition later.
+pub(super) fn treated_signals() -> Vec<c_int> {
+    let is_treated = |number: &c_int| {
+        let mut found = DEFAULT;
+        let none = ptr::null::<Disposition>();
+        // SAFETY: The kernel writes a disposition of its own length.
+        let result =
+            unsafe { libc::syscall(libc::SYS_rt_sigaction, *number, none, &raw mut found, MASK_LEN) };
+        result == 0 && found[0] != DEFAULT[0]
+    };
+    (1..=64).filter(is_treated).collect()
 }
 
 fn set_nice(nice: c_int) -> Result<(), Errno> {
@@ -179,7 +206,7 @@ fn verify(ids: Ids<'_>) -> Result<(), Errno> {
     let users = nix::unistd::getresuid()?;
     let groups = nix::unistd::getresgid()?;
     // SAFETY: getgroups(2) with no room counts.
-    let count = Errno::result(unsafe { libc::getgroups(0, std::ptr::null_mut()) })?;
+    let count = Errno::result(unsafe { libc::getgroups(0, ptr::null_mut()) })?;
     let is_right = [users.real, users.effective, users.saved].iter().all(|uid| uid.as_raw() == ids.uid)
         && [groups.real, groups.effective, groups.saved].iter().all(|gid| gid.as_raw() == ids.gid)
         && usize::try_from(count).is_ok_and(|count| count == ids.groups.len());

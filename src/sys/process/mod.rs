@@ -11,7 +11,7 @@ mod clone;
 mod others;
 mod wait;
 
-use std::ffi::{CStr, CString, c_char};
+use std::ffi::{CStr, CString, c_char, c_int};
 use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
 use std::ptr;
 
@@ -146,15 +146,18 @@ pub struct StepError {
 pub struct Spawner {
     stack: Stack,
     desks: Desks,
+    /// Signals that this process does not treat by default.
+    treated: Vec<c_int>,
 }
 
 impl Spawner {
-    /// Gets the memory and the descriptors that starts need.
+    /// Gets the memory and the descriptors that starts need. From here on nobody in this process may change what is
+    /// done at a signal: children have their dispositions reset that are not the default now.
     ///
     /// # Errors
     /// When there are none.
     pub fn new() -> Result<Spawner, Errno> {
-        Ok(Spawner { stack: Stack::new()?, desks: Desks::new()? })
+        Ok(Spawner { stack: Stack::new()?, desks: Desks::new()?, treated: child::treated_signals() })
     }
 
     /// Starts a process, and returns when its program runs.
@@ -179,6 +182,7 @@ impl Spawner {
             credentials: credentials.map(|ids| Ids { uid: ids.uid, gid: ids.gid, groups: &ids.groups }),
             cwd: recipe.cwd,
             no_new_privs: recipe.no_new_privs,
+            treated: &self.treated,
             is_namespace_init: matches!(recipe.place, Place::NewNamespace),
             error: None,
         };
