@@ -14,6 +14,10 @@ use crate::sys::clock;
 /// Entries of about this size in all may wait; what comes beyond is counted and lost.
 pub const QUEUE_BYTES_MAX: usize = 4 << 20;
 
+/// How long the writer waits for more before it goes to sleep. Until then nobody has to wake it, which costs those who
+/// log in a burst more than the rest of logging.
+const GATHER: Duration = Duration::from_millis(1);
+
 /// Where entries go; may block.
 pub trait Sink: Send {
     /// Writes one entry.
@@ -51,8 +55,13 @@ struct Waiting {
 }
 
 impl State {
+    /// Whether there is nothing to write.
+    fn is_empty(&self) -> bool {
+        self.entries.is_empty() && self.lost == 0
+    }
+
     fn is_drained(&self) -> bool {
-        self.entries.is_empty() && self.lost == 0 && !self.is_writing
+        self.is_empty() && !self.is_writing
     }
 }
 
@@ -119,7 +128,11 @@ impl Queue {
     /// Waits for an entry, or for the need to say how many were lost since the last one.
     fn next(&self) -> (u64, Option<Entry>) {
         let mut state = self.state();
-        while state.entries.is_empty() && state.lost == 0 {
+        if state.is_empty() {
+            let gathered = self.filled.wait_timeout_while(state, GATHER, |state| state.is_empty());
+            state = gathered.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        while state.is_empty() {
             state.is_asleep = true;
             state = self.filled.wait(state).unwrap_or_else(PoisonError::into_inner);
         }

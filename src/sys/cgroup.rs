@@ -1,7 +1,7 @@
 //! Control groups: cgroups(7). Version 2 holds processes together and ends them; version 1 is used for its pids
 //! controller alone, where a machine has that nowhere else.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::ffi::{CStr, OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
@@ -12,11 +12,15 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg, OFlag, open, openat};
 use nix::sys::stat::{Mode, mkdirat};
+use nix::sys::uio::pread;
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use super::listing::{Buffer, Listing};
 use super::mounts::{Mount, Mountinfo};
 use super::place::{self, Kind};
+
+/// Bytes of `cgroup.events` that are read: a word and a number a line, two lines so far.
+const EVENTS_LEN: usize = 256;
 
 /// Bytes of `cgroup.procs` that are read at most: some 8 000 processes.
 const MEMBERS_LEN_MAX: u64 = 64 * 1024;
@@ -40,6 +44,8 @@ pub enum Version {
 #[derive(Debug)]
 pub struct ControlGroup {
     directory: OwnedFd,
+    /// `cgroup.events`, once it was asked for: in a burst it is read after every run.
+    events: OnceCell<OwnedFd>,
     was_killed: Cell<bool>,
 }
 
@@ -82,7 +88,7 @@ fn is_named_for(point: &Path, controller: &str) -> bool {
 
 impl ControlGroup {
     fn of(directory: OwnedFd) -> ControlGroup {
-        ControlGroup { directory, was_killed: Cell::new(false) }
+        ControlGroup { directory, events: OnceCell::new(), was_killed: Cell::new(false) }
     }
 
     /// Opens an existing one by its directory.
@@ -162,7 +168,7 @@ impl ControlGroup {
     /// # Errors
     /// ENODEV, ENOENT: it was removed.
     pub fn is_populated(&self) -> Result<bool, Errno> {
-        Ok(has_line(&self.read("cgroup.events", 4096)?, b"populated 1"))
+        Ok(has_line(self.events(&mut [0; EVENTS_LEN])?, b"populated 1"))
     }
 
     /// Whether it is as it was when it was made: without processes and groups, not frozen, and never killed. The
@@ -172,8 +178,9 @@ impl ControlGroup {
         if self.was_killed.get() {
             return false;
         }
-        let events = self.read("cgroup.events", 4096).unwrap_or_default();
-        let is_idle = has_line(&events, b"populated 0") && has_line(&events, b"frozen 0");
+        let mut buffer = [0; EVENTS_LEN];
+        let events = self.events(&mut buffer).unwrap_or_default();
+        let is_idle = has_line(events, b"populated 0") && has_line(events, b"frozen 0");
         // Its own name and its own `.`; each group in it is a link more.
         is_idle && place::status(self.directory.as_fd()).is_ok_and(|status| status.links == 2)
     }
@@ -254,6 +261,19 @@ impl ControlGroup {
     fn write(&self, file: &str, text: &str) -> Result<(), Errno> {
         let file = openat(&self.directory, file, OFlag::O_WRONLY | OFlag::O_CLOEXEC, Mode::empty())?;
         File::from(file).write_all(text.as_bytes()).map_err(errno_of)
+    }
+
+    fn events<'b>(&self, buffer: &'b mut [u8; EVENTS_LEN]) -> Result<&'b [u8], Errno> {
+        let file = match self.events.get() {
+            Some(file) => file,
+            None => {
+                let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
+                let file = openat(&self.directory, "cgroup.events", flags, Mode::empty())?;
+                self.events.get_or_init(|| file)
+            }
+        };
+        let len = pread(file, buffer, 0)?;
+        Ok(&buffer[..len])
     }
 
     fn read(&self, file: &str, len_max: u64) -> Result<Vec<u8>, Errno> {
