@@ -35,7 +35,9 @@ impl Daemon {
             self.take_requests(now);
             self.desktop.ready(now);
             self.input(now, Input::Tick);
-            self.commit();
+            if let Some(journal) = &mut self.journal {
+                journal.commit();
+            }
             self.manager.tick(now);
         }
         if let Some(journal) = self.journal.take() {
@@ -92,19 +94,9 @@ impl Daemon {
             if let Some(journal) = &mut self.journal {
                 journal.note(&self.engine, &actions);
             }
-            if !actions.is_empty() {
-                self.commit();
-            }
             for action in actions {
                 self.carry_out(now, action);
             }
-        }
-    }
-
-    /// What was decided outlives this process from here on.
-    fn commit(&mut self) {
-        if let Some(journal) = &mut self.journal {
-            journal.commit();
         }
     }
 }

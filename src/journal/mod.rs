@@ -14,9 +14,9 @@
 //!   decisions, and a piece that was not written to its end is recognised by its frame. So what is read back is
 //!   the state that the engine had at some moment shortly before the end.
 //! - *Nothing that waited is lost*: a path waits in the file from before its run until after the end of that run.
-//!   Before a run is spawned for what came in the same turn of the loop, [`Journal::commit`] waits until the
-//!   kernel has what was noted (write(2) has returned: it survives a kill -9). What happened after the last piece
-//!   was written is repeated: a run whose end was not noted runs again. That is allowed; losing it is not.
+//!   Before a run is spawned, [`Journal::note`] waits until the kernel has what waits (write(2) has returned: it
+//!   survives a kill -9). What happened after the last piece was written is repeated: a run whose end was not noted
+//!   runs again. That is allowed; losing it is not.
 //! - *What was watched until when* is noted behind everything that was read before that moment, so catching up
 //!   from there leaves no gap. What the kernel's queue held when the daemon was killed is found by catching up, or
 //!   in the service manager's file-descriptor store.
@@ -60,14 +60,18 @@ pub use stamp::Stamp;
 pub use state::{State, WAITING_MAX};
 pub use writer::Health;
 
+/// Bytes of notes that are handed over before the end of a turn: what a few runs leave. Each piece wakes the writer,
+/// and what was not handed over when the daemon is killed is repeated.
+const PIECE_LEN: usize = 1024;
+
 /// The journal of a running daemon.
 #[derive(Debug)]
 pub struct Journal {
     notes: Notes,
     writer: Writer,
     directory: PathBuf,
-    /// Whether an action that was noted and not committed starts a run.
-    has_spawn: bool,
+    /// Whether something that waits was handed over, and not seen to be written.
+    is_unsure: bool,
 }
 
 /// Why there is no journal. (A directory that cannot be used is no reason: see [`Journal::health`].)
@@ -113,30 +117,35 @@ impl Journal {
             }
         }
         let writer = Writer::start(directory.to_owned(), store, state).map_err(OpenError::Failed)?;
-        Ok((Journal { notes, writer, directory: directory.to_owned(), has_spawn: false }, restored))
+        Ok((Journal { notes, writer, directory: directory.to_owned(), is_unsure: false }, restored))
     }
 
-    /// Notes what the engine's last input has changed, and the actions that came of it. Call it after every
-    /// [`Engine::handle`].
+    /// Notes what the engine's last input has changed, and the actions that came of it, which may be carried out when
+    /// it returns: if one of them starts a run, the kernel has the note of what waits, or was waited for for 250 ms.
+    /// Call it after every [`Engine::handle`].
     pub fn note(&mut self, engine: &Engine, actions: &[Action]) {
         changes::note(engine, &mut self.notes);
-        self.has_spawn |= actions.iter().any(|action| matches!(action, Action::Spawn(_)));
         if self.must_say_again(engine) {
             changes::say_again(engine, &mut self.notes);
         }
+        let starts_run = actions.iter().any(|action| matches!(action, Action::Spawn(_)));
+        if starts_run && (self.notes.has_waiting() || self.is_unsure) {
+            self.commit();
+            self.writer.wait();
+            self.is_unsure = false;
+        } else if self.notes.len() >= PIECE_LEN {
+            self.commit();
+        }
     }
 
-    /// Hands over what was noted, in order: call it before the actions are carried out. If one of them starts a
-    /// run for what came just now, waits until the kernel has the note of it, at most 250 ms.
+    /// Hands over what was noted, in order: call it before the loop waits.
     pub fn commit(&mut self) {
-        let has_spawn = std::mem::take(&mut self.has_spawn);
-        if self.notes.is_empty() {
+        if self.notes.len() == 0 {
             return;
         }
         let (frames, has_waiting) = self.notes.take();
         match self.writer.send(frames) {
-            Ok(()) if has_waiting && has_spawn => self.writer.wait(),
-            Ok(()) => {}
+            Ok(()) => self.is_unsure |= has_waiting,
             Err(frames) => {
                 if self.notes.put_back(frames) {
                     log::warn!(

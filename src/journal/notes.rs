@@ -191,9 +191,14 @@ impl Notes {
         self.owing.get(rule).copied()
     }
 
-    /// Whether nothing is to be handed over.
-    pub fn is_empty(&self) -> bool {
-        self.frames.is_empty()
+    /// How many bytes are to be handed over.
+    pub fn len(&self) -> usize {
+        self.frames.len()
+    }
+
+    /// Whether something that waits is to be handed over.
+    pub fn has_waiting(&self) -> bool {
+        self.has_waiting
     }
 
     /// Whether what waits must be said again: notes were thrown away.
