@@ -11,11 +11,12 @@
 //!
 //! Under `batch` nothing is gathering by itself: the rule's window decides for all (see `lane.rs`).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
 use super::Entry;
+use super::path_map::PathMap;
 use crate::moment::Moment;
 
 /// Where a path stands.
@@ -33,7 +34,7 @@ pub(super) enum Stage {
 #[derive(Debug, Default)]
 pub(super) struct DirtySet {
     /// In boxes of their own, since the nodes of the map are never full.
-    entries: BTreeMap<Arc<Path>, Box<(Entry, Stage)>>,
+    entries: PathMap<Box<(Entry, Stage)>>,
     gathering: BTreeSet<(Moment, u64, Arc<Path>)>,
     ready: BTreeSet<(u64, Arc<Path>)>,
 }
@@ -78,7 +79,7 @@ impl DirtySet {
 
     /// Takes a path out.
     pub(super) fn remove(&mut self, path: &Path) -> Option<(Arc<Path>, Entry)> {
-        let (path, known) = self.entries.remove_entry(path)?;
+        let (path, known) = self.entries.remove(path)?;
         let (entry, stage) = *known;
         self.unindex(&path, entry.order, stage);
         Some((path, entry))

@@ -37,7 +37,7 @@ impl Lane {
         if is_new {
             self.undecided.push(Arc::clone(&path));
         }
-        let is_blocked = self.held.contains_key(&path) && !self.is_queueing();
+        let is_blocked = self.held.contains(&path) && !self.is_queueing();
         self.dirty.insert(path, entry, if is_blocked { Stage::Blocked } else { Stage::Ready });
         self.window.open(first, last, not_before);
         self.keep_window();
@@ -138,7 +138,7 @@ impl Lane {
                 self.enqueue(Vec::from_iter(entry));
                 continue;
             }
-            let is_blocked = self.held.contains_key(&path);
+            let is_blocked = self.held.contains(&path);
             self.dirty.place(&path, if is_blocked { Stage::Blocked } else { Stage::Ready });
             if self.rule.schedule.on_busy != OnBusy::Coalesce {
                 self.undecided.push(path);
@@ -149,7 +149,7 @@ impl Lane {
     fn enqueue(&mut self, entries: Vec<(Arc<Path>, Entry)>) {
         let held = &self.held;
         if !entries.is_empty() {
-            self.queue.push(entries, |path| held.contains_key(path));
+            self.queue.push(entries, |path| held.contains(path));
         }
     }
 

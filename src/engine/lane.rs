@@ -3,13 +3,14 @@
 //! Here is what waits, and who has which path. How it gets there is in `gather.rs`, how it becomes a run in `take.rs`,
 //! what `on-busy` makes of it in `schedule.rs`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
 use super::dirty::{DirtySet, Stage};
 use super::group::Groups;
 use super::leading::LeadingWindows;
+use super::path_map::PathMap;
 use super::queue::TriggerQueue;
 use super::rescan::Rescan;
 use super::retry::{Refusal, Retries};
@@ -45,7 +46,7 @@ pub(super) struct Lane {
     /// Under `batch`: whether more is gathered, and until when.
     pub window: Window,
     /// Who has which path.
-    pub held: BTreeMap<Arc<Path>, Holder>,
+    pub held: PathMap<Holder>,
     /// For `start-limit`.
     pub starts: Starts,
     /// Rescans owed and under way.
@@ -128,7 +129,7 @@ impl Lane {
             groups: Groups::default(),
             leading: LeadingWindows::default(),
             window: Window::default(),
-            held: BTreeMap::new(),
+            held: PathMap::default(),
             starts: Starts::default(),
             rescan: Rescan::default(),
             echoes: Echoes::default(),

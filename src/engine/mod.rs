@@ -34,6 +34,7 @@ mod lanes;
 mod leading;
 mod lineage;
 mod outcome;
+mod path_map;
 mod queue;
 mod reload;
 mod rescan;

@@ -22,7 +22,7 @@ impl Engine {
             // Should its rule come back, so does what its runs have.
             let rule = &lane.rule.name;
             let held =
-                lane.held.keys().map(|path| Change::Path { rule: Arc::clone(rule), path: Arc::clone(path) });
+                lane.held.paths().map(|path| Change::Path { rule: Arc::clone(rule), path: Arc::clone(path) });
             self.changes.extend(held);
         }
         for lane in self.lanes.iter_mut() {
@@ -111,7 +111,7 @@ impl Lane {
 
     /// Takes the retries out; the paths that they had are free.
     fn take_retries(&mut self) -> Vec<Vec<(Arc<Path>, Entry)>> {
-        self.held.retain(|_, holder| matches!(holder, Holder::Run(..)));
+        self.held.retain(|holder| matches!(holder, Holder::Run(..)));
         self.retries.drain().map(Retry::into_entries).collect()
     }
 }
