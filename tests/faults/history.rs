@@ -23,7 +23,8 @@ while exec 9>"@OUT@/slots/$slot"; ! flock -n 9; do
     if [ "$slot" -ge @SLOTS@ ]; then echo "crowd $FACRON_RUN $1" >&7; break; fi
 done
 content=absent
-[ ! -e "$1" ] || read -r content <"$1"
+# Not the shell's `read`, which reads byte by byte: half of one number and the end of the file, or of the next number.
+[ ! -e "$1" ] || content=$(cat "$1")
 echo "start $FACRON_RUN $1 $content" >&7
 @WORK@
 echo "end $FACRON_RUN $1 $content" >&7
