@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(240);
 /// What the probe is to find, in order.
 const FACTS: &str = "\
 start 0
-status: watching by 2 rules
+status: watching by 3 rules
 inherited: 0
 cgroup: /system.slice/facron.service/facron/
 reload 0
@@ -31,6 +31,11 @@ stop 0: success
 start 0
 restart 0
 left running: 0
+hardened: start 0
+hardened cgroup: /system.slice/facron.service/facron/
+hardened: says 2 restrictions
+hardened: user 65534, left running 0
+forbidden: 1: 77
 start 0
 well after 5 s: yes
 start with a mistake 1: 78, restarts 0

@@ -90,10 +90,8 @@ fn stream(args: &Args, global: &Global) -> End {
                 End::Failed(format!("the kernel does not tell of events any more: {error}"))
             })
         }
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => End::NoPermission(format!(
-            "cannot make a fanotify group: {error}: CAP_SYS_ADMIN is missing, or Linux 5.13 that needs it no more"
-        )),
-        Err(error) => End::Failed(format!("cannot make a fanotify group: {error}")),
+        Err(reason) if reason.is_forbidden => End::NoPermission(reason.to_string()),
+        Err(reason) => End::Failed(reason.to_string()),
     }
 }
 

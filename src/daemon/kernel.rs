@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use super::Daemon;
+use super::surroundings::{Restriction, restrictions};
 
 /// Where the kernel says which one it is (proc_sys_kernel(5)).
 const RELEASE: &str = "/proc/sys/kernel/osrelease";
@@ -22,8 +23,15 @@ impl Daemon {
             (true, false) => "known while the process lives",
             (false, _) => "not told without CAP_SYS_ADMIN",
         };
-        let found =
-            [("release", release.as_str()), ("marks", marks), ("objects", objects), ("causes", causes)];
+        let restrictions: Vec<&str> = restrictions().into_iter().map(Restriction::as_str).collect();
+        let restricted = if restrictions.is_empty() { "no".to_owned() } else { restrictions.join("; ") };
+        let found = [
+            ("release", release.as_str()),
+            ("marks", marks),
+            ("objects", objects),
+            ("causes", causes),
+            ("restricted", restricted.as_str()),
+        ];
         let levels = self
             .supervisor
             .levels()

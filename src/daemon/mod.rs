@@ -16,6 +16,7 @@ mod report;
 mod requests;
 mod start;
 mod status;
+mod surroundings;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;

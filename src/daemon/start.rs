@@ -13,7 +13,7 @@ use crate::engine::{DropReason, Engine, Input, Report};
 use crate::escape;
 use crate::journal::{Journal, OpenError, Restored, Stamp};
 use crate::moment::Moment;
-use crate::monitor::Monitor;
+use crate::monitor::{Monitor, Unavailable};
 use crate::report;
 use crate::rule::{Rule, RuleSet};
 use crate::supervisor::{Options, Supervisor};
@@ -25,6 +25,7 @@ use crate::sys::signals::Signals;
 
 use super::board::Board;
 use super::load::Loaded;
+use super::surroundings::{Restriction, restrictions};
 use super::{About, Daemon, Settings, Settling, guard, reload};
 
 /// Everything that the loop waits for is read; which part it was, each part finds out itself.
@@ -194,6 +195,13 @@ impl Daemon {
         if self.settings.is_insecure {
             log::warn!("insecure: rule files and programs that others may write are used");
         }
+        for restriction in restrictions() {
+            let level = match restriction {
+                Restriction::Mounts => log::Level::Warn,
+                Restriction::NoNewPrivs | Restriction::Filter => log::Level::Info,
+            };
+            log::log!(level, what = restriction.as_str(); "restricted");
+        }
         for message in reload::messages(loaded) {
             log::warn!(finding = message; "rule file");
         }
@@ -232,17 +240,9 @@ fn watched_until(rules: &RuleSet, restored: &Restored) -> Option<SystemTime> {
 }
 
 /// Why nothing can be watched.
-fn unwatchable(error: &io::Error) -> StartError {
-    match error.raw_os_error() {
-        Some(libc::EPERM | libc::EACCES) => StartError::NoPermission(format!(
-            "cannot watch anything: {error}\nhelp: before Linux 5.13, or where a sandbox forbids it, fanotify needs \
-             CAP_SYS_ADMIN"
-        )),
-        Some(libc::ENOSYS | libc::EINVAL) => StartError::Failed(format!(
-            "cannot watch anything: {error}\nhelp: facron needs Linux 5.9, for users 5.13"
-        )),
-        _ => StartError::Failed(format!("cannot watch anything: {error}")),
-    }
+fn unwatchable(reason: &Unavailable) -> StartError {
+    let kind = if reason.is_forbidden { StartError::NoPermission } else { StartError::Failed };
+    kind(reason.to_string())
 }
 
 fn listen(directory: &Path) -> Result<Server, StartError> {

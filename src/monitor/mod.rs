@@ -23,6 +23,7 @@ mod roster;
 mod surveyor;
 mod territory;
 mod traffic;
+mod unavailable;
 mod verdict;
 mod world;
 
@@ -37,6 +38,7 @@ pub use arrivals::HELD_MAX;
 pub use causes::{Attributor, Unattributed};
 pub use findings::Room;
 pub use notice::Notice;
+pub use unavailable::Unavailable;
 pub use world::Now;
 
 use self::findings::{Finding, Findings};
@@ -106,8 +108,10 @@ impl Monitor {
     /// A monitor that watches nothing yet.
     ///
     /// # Errors
-    /// The kernel has no fanotify that names entries (Linux 5.9, for users 5.13), or grants no more groups.
-    pub fn new(options: Options) -> io::Result<Monitor> {
+    /// The kernel has no fanotify that names entries (Linux 5.9, for users 5.13), grants no more groups, or a sandbox
+    /// forbids what is needed.
+    pub fn new(options: Options) -> Result<Monitor, Unavailable> {
+        unavailable::require_openat2()?;
         let main = Arc::new(Group::new()?);
         // File systems without an id of their own are told from others by what the kernel refuses to mix with this.
         main.anchor();

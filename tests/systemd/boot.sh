@@ -43,12 +43,15 @@ ln -s ../systemd-journald.service "$units/sysinit.target.wants/"
 
 install -m 755 "$binary" "$root/usr/bin/facron"
 install -m 644 "$here/../../config/facron.service" "$units/facron.service"
+install -D -m 644 "$here/../../config/hardening.conf" "$root/usr/share/doc/facron/hardening.conf"
 install -D -m 644 "$here/facron.toml" "$root/etc/facron/facron.toml"
 install -m 755 "$here/probe.sh" "$root/usr/bin/facron-probe"
 printf '[Service]\nType=oneshot\nExecStart=/usr/bin/facron-probe\n' >"$units/facron-probe.service"
 ln -s ../facron-probe.service "$units/multi-user.target.wants/"
 mkdir "$root/mnt/out"
 mount --bind "$work/out" "$root/mnt/out"
+# As on a machine that systemd has booted for itself.
+mount --make-rshared "$root"
 
 exec env -i container=facron PATH=/usr/sbin:/usr/bin:/sbin:/bin \
     chroot "$root" /lib/systemd/systemd --system --unit=multi-user.target

@@ -23,7 +23,8 @@ property() { systemctl show -p "$1" --value facron; }
 main_is_not() { local pid; pid=$(property MainPID) && [ "$pid" != 0 ] && [ "$pid" != "$1" ] && systemctl -q is-active facron; }
 is_logged() { journalctl --sync && journalctl -o cat "$@" | grep -q .; }
 
-mkdir -p /srv/in /srv/stay
+mkdir -p /srv/in /srv/stay /srv/hang
+install -d -o nobody /srv/nobody
 
 systemctl start facron; fact "start $?"
 fact "status: $(property StatusText)"
@@ -61,6 +62,24 @@ systemctl restart facron; fact "restart $?"
 eventually pgrep -f 'sleep 1000'
 systemctl stop facron
 fact "left running: $(pgrep -cf 'sleep 1000')"
+
+# With the hardening that we ship it does all the same.
+mkdir -p /etc/systemd/system/facron.service.d
+cp /usr/share/doc/facron/hardening.conf /etc/systemd/system/facron.service.d/
+systemctl daemon-reload
+systemctl start facron; fact "hardened: start $?"
+touch /srv/in/hardened
+eventually ran arrived hardened
+fact "hardened cgroup: $(sed -n 's,^0::\(/system.slice/facron.service/facron/\).*,\1,p' /srv/cgroup)"
+fact "hardened: says $(journalctl -o cat -u facron | grep -c ^restricted) restrictions"
+touch /srv/hang/one
+eventually is_logged FACRON_RULE=hangs FACRON_OUTCOME=timeout
+fact "hardened: user $(cat /srv/nobody/id), left running $(pgrep -cf 'sleep 2000')"
+# And where it is forbidden to watch, it says so, and is not tried again.
+printf '[Service]\nRestrictSUIDSGID=yes\n' >/etc/systemd/system/facron.service.d/suid.conf
+systemctl daemon-reload
+systemctl restart facron; fact "forbidden: $?: $(property ExecMainStatus)"
+rm -r /etc/systemd/system/facron.service.d
 
 # A daemon that hangs is replaced.
 mkdir -p /run/systemd/system/facron.service.d

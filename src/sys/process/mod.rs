@@ -70,8 +70,7 @@ pub struct Recipe<'r> {
 pub enum Place<'r> {
     /// Its session alone, which every process has of its own.
     Session,
-    /// A control group: its directory, and its `cgroup.procs` opened for writing where the machine has no way to
-    /// be born there.
+    /// A control group, by its directory. The process is born there, or enters it where that cannot be.
     Cgroup(BorrowedFd<'r>),
     /// The PID namespace of this process (a pidfd); setns(2).
     Namespace {
@@ -148,6 +147,8 @@ pub struct Spawner {
     desks: Desks,
     /// Signals that this process does not treat by default.
     treated: Vec<c_int>,
+    /// Whether a child can be born in a control group, as far as is known.
+    births_in_cgroup: bool,
 }
 
 impl Spawner {
@@ -157,7 +158,12 @@ impl Spawner {
     /// # Errors
     /// When there are none.
     pub fn new() -> Result<Spawner, Errno> {
-        Ok(Spawner { stack: Stack::new()?, desks: Desks::new()?, treated: child::treated_signals() })
+        Ok(Spawner {
+            stack: Stack::new()?,
+            desks: Desks::new()?,
+            treated: child::treated_signals(),
+            births_in_cgroup: CAN_BE_BORN_IN_CGROUP,
+        })
     }
 
     /// Starts a process, and returns when its program runs.
@@ -165,6 +171,20 @@ impl Spawner {
     /// # Errors
     /// The step that failed; then nothing is left of the process.
     pub fn spawn(&mut self, recipe: &Recipe<'_>) -> Result<Child, StepError> {
+        match self.try_spawn(recipe) {
+            // Sandboxes that look into the flags of clone(2) forbid clone3(2), where they cannot: systemd's
+            // RestrictNamespaces=, container runtimes.
+            Err(StepError { step: Step::Process, errno: Errno::ENOSYS | Errno::EPERM })
+                if self.births_in_cgroup && matches!(recipe.place, Place::Cgroup(_)) =>
+            {
+                self.births_in_cgroup = false;
+                self.try_spawn(recipe)
+            }
+            result => result,
+        }
+    }
+
+    fn try_spawn(&mut self, recipe: &Recipe<'_>) -> Result<Child, StepError> {
         let arguments = null_ended(recipe.arguments);
         let environment = null_ended(recipe.environment);
         let credentials = recipe.credentials;
@@ -192,7 +212,7 @@ impl Spawner {
         let mut visit = None;
         match recipe.place {
             Place::Session => {}
-            Place::Cgroup(directory) if CAN_BE_BORN_IN_CGROUP => birthplace.cgroup = Some(directory),
+            Place::Cgroup(directory) if self.births_in_cgroup => birthplace.cgroup = Some(directory),
             Place::Cgroup(directory) => {
                 procs = open_procs(directory)?;
                 cgroups.push(procs.as_raw_fd());
