@@ -180,7 +180,10 @@ impl Daemon {
     }
 
     pub(super) fn said_to_manager(&self) -> String {
-        format!("watching by {} rules", self.rules.rules.len())
+        match self.rules.rules.len() {
+            1 => "watching by 1 rule".to_owned(),
+            count => format!("watching by {count} rules"),
+        }
     }
 }
 

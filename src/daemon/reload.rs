@@ -5,7 +5,7 @@ use crate::diagnostic::Severity;
 use crate::engine::Input;
 use crate::lint::System;
 use crate::moment::Moment;
-use crate::report::Report;
+use crate::report::{self, Report};
 use crate::sys::clock;
 
 use super::load::{self, Loaded};
@@ -40,7 +40,8 @@ impl Daemon {
                     loaded.findings.iter().filter(|finding| finding.severity == Severity::Error).count();
                 let first = messages.first().cloned().unwrap_or_default();
                 log::error!(errors = errors, reason = first; "reload refused");
-                let error = format!("the rule files have {errors} mistakes; the old rules go on");
+                let error =
+                    format!("{} in the rule files; the old rules go on", report::count(&loaded.findings));
                 self.about.last_reload_error = Some(ReloadError { time: stamp(clock::wall()), error: first });
                 self.manager.ready(&self.said_to_manager());
                 if let Some(client) = client {

@@ -34,7 +34,8 @@ impl Restriction {
 /// All that are found. What may not be looked at, as process 1 by a normal user, is not found.
 pub(super) fn restrictions() -> Vec<Restriction> {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mounts_of = |process: &str| fs::metadata(format!("/proc/{process}/ns/mnt")).map(|mounts| mounts.ino());
+    let mounts_of =
+        |process: &str| fs::metadata(format!("/proc/{process}/ns/mnt")).map(|mounts| mounts.ino());
     let has_own_mounts = mounts_of("1").is_ok_and(|first| mounts_of("self").is_ok_and(|own| own != first));
     found(&status, has_own_mounts)
 }
