@@ -8,9 +8,15 @@ mod common;
 mod harness;
 
 use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
+
+use nix::fcntl::{OFlag, open, openat};
+use nix::sys::stat::{Mode, mkdirat};
 
 use harness::{Daemon, NOBODY, Place, wait_until};
 
@@ -225,4 +231,102 @@ fn a_user_is_told_which_capability_is_missing_and_the_rest_goes_on() {
     assert!(reason("shut").contains("CAP_DAC_READ_SEARCH"), "{log}");
     fs::write(input.join("f"), "x").expect("a file");
     wait_until(|| runs(&place, "tree") == [input.join("f")], || daemon.log());
+}
+
+/// A daemon of nobody in a user namespace of its own, where the ids are those outside.
+fn start_in_user_namespace(place: &Place, rules: &str) -> Daemon {
+    place.file("facron.toml", rules);
+    let mut command = Command::new("unshare");
+    let wait_for_maps = format!("read -r _; exec {} \"$@\"", env!("CARGO_BIN_EXE_facron"));
+    command.uid(NOBODY).gid(NOBODY).args(["--user", "sh", "-c", &wait_for_maps, "sh"]).stdin(Stdio::piped());
+    let mut daemon = Daemon::spawn(command, place, &[]);
+    let own = fs::read_link("/proc/self/ns/user").expect("it is ours");
+    let path = |name: &str| PathBuf::from(format!("/proc/{}/{name}", daemon.pid()));
+    wait_until(
+        || fs::read_link(path("ns/user")).is_ok_and(|other| other != own),
+        || "no namespace".to_owned(),
+    );
+    for map in ["uid_map", "gid_map"] {
+        fs::write(path(map), "0 0 4294967295").expect("root may map everybody");
+    }
+    daemon.child.stdin.take().expect("it is piped").write_all(b"\n").expect("the shell reads it");
+    daemon.wait_for_log("ready rules=");
+    daemon
+}
+
+/// Sets how many marks it may have.
+fn limit_marks(daemon: &Daemon, count: u32) {
+    let script = format!(
+        "nsenter --user --setuid 0 --setgid 0 -t $1 sh -c 'echo {count} >/proc/sys/user/max_fanotify_marks'"
+    );
+    shell(&script, &[Path::new(&daemon.pid().to_string())]);
+}
+
+#[test]
+fn what_there_is_no_mark_for_is_said_and_found_once_there_is_one() {
+    if !common::require_root("what_there_is_no_mark_for_is_said_and_found_once_there_is_one") {
+        return;
+    }
+    let place = Place::new(NOBODY);
+    let tree = place.directory("in/tree");
+    let daemon = start_in_user_namespace(&place, &runs_of(&place, "tree", &tree, "scope = 'tree'", ""));
+    limit_marks(&daemon, 0);
+    place.directory("in/tree/late");
+    daemon.wait_for_log("degraded rule=tree ");
+    let unseen = place.file("in/tree/late/unseen", "x");
+    limit_marks(&daemon, 10_000);
+    wait_until(|| runs(&place, "tree").contains(&unseen), || daemon.log());
+    wait_until(|| daemon.log().matches("armed rule=tree ").count() == 2, || daemon.log());
+    let seen = place.file("in/tree/late/seen", "x");
+    wait_until(|| runs(&place, "tree").contains(&seen), || daemon.log());
+}
+
+#[test]
+fn a_directory_that_comes_and_may_not_be_read_is_said() {
+    if !common::require_root("a_directory_that_comes_and_may_not_be_read_is_said") {
+        return;
+    }
+    let place = Place::new(NOBODY);
+    let tree = place.directory("in/tree");
+    let rules = runs_of(&place, "tree", &tree, "scope = 'tree'", "");
+    let daemon = Daemon::start(&place, &rules);
+    let shut = place.path("in/tree/shut");
+    fs::DirBuilder::new().mode(0o700).create(&shut).expect("root may");
+    daemon.wait_for_log(&format!(
+        "directories of the tree may not be read and are not watched rule=tree count=1 path={}\n",
+        shut.display()
+    ));
+}
+
+/// Makes a file in a directory that is deeper than PATH_MAX.
+fn make_deep_file(tree: &Path) {
+    const NAME: &str = "thirty-bytes-for-one-directory";
+    let (flags, mode) = (OFlag::O_PATH | OFlag::O_DIRECTORY, Mode::from_bits_truncate(0o755));
+    let mut at = open(tree, flags, mode).expect("it is there");
+    for _ in 0..200 {
+        mkdirat(&at, NAME, mode).expect("made");
+        at = openat(&at, NAME, flags, mode).expect("made just now");
+    }
+    drop(openat(&at, "deep", OFlag::O_CREAT | OFlag::O_WRONLY, mode).expect("made"));
+}
+
+#[test]
+fn a_tree_is_watched_however_deep_it_is_or_that_is_said() {
+    if !common::require_root("a_tree_is_watched_however_deep_it_is_or_that_is_said") {
+        return;
+    }
+    for mark in ["filesystem", "directories"] {
+        let place = Place::new(0);
+        let tree = place.directory("in/tree");
+        let keys = format!("scope = 'tree'\nmark = '{mark}'");
+        let daemon = Daemon::start(&place, &runs_of(&place, mark, &tree, &keys, ""));
+        make_deep_file(&tree);
+        match mark {
+            "directories" => {
+                let is_found = || runs(&place, mark).iter().any(|path| path.ends_with("deep"));
+                wait_until(is_found, || daemon.log());
+            }
+            _ => daemon.wait_for_log("unnameable directories="),
+        }
+    }
 }

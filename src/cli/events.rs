@@ -133,6 +133,10 @@ fn print_all(args: &Args, global: &Global, mut monitor: Monitor, mut signals: Si
                     let what = format!("{count} directories may not be read and are not watched, as {path}");
                     say(&format!("facron events: {what}\n"), global);
                 }
+                Notice::Unnameable { count } => {
+                    let what = format!("{count} directories have paths that are too long to be told");
+                    say(&format!("facron events: {what}\n"), global);
+                }
                 Notice::Overflow { .. } => {
                     say("facron events: overflow: events were lost\n", global);
                 }

@@ -108,6 +108,12 @@ impl Daemon {
                     "directories of the tree may not be read and are not watched"
                 );
             }
+            Notice::Unnameable { count } => {
+                log::warn!(
+                    directories = count, reason = "their paths are too long, and what happens there is not told";
+                    "unnameable"
+                );
+            }
             Notice::Degraded { rule, reason, .. } => {
                 let name = &self.rules.rule(rule).name;
                 log::warn!(rule = name, reason = reason; "degraded");

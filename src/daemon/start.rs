@@ -140,7 +140,7 @@ impl Daemon {
 
     /// What an earlier life left waiting runs as if it had just come.
     fn restore(&mut self, now: Moment, mut restored: Restored) {
-        for (rule, paths) in &restored.removed {
+        for (rule, paths) in restored.removed.iter().filter(|(_, paths)| !paths.is_empty()) {
             let count = paths.len() as u64;
             let path = paths.first().cloned();
             let reason = DropReason::Removed;

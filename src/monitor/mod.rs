@@ -295,6 +295,7 @@ impl Monitor {
                 self.world.judge(token, &event, now, notices)?;
             }
         }
+        notices.extend(self.world.territories.unnameable().map(|count| Notice::Unnameable { count }));
         Ok(())
     }
 

@@ -42,6 +42,11 @@ pub enum Notice {
         /// How many they are.
         count: usize,
     },
+    /// Something happened in directories that the kernel cannot name, since they are deeper than PATH_MAX.
+    Unnameable {
+        /// How many they are.
+        count: u64,
+    },
     /// Every rule of the last rule set is armed, or degraded.
     Settled,
     /// A group is to be kept over the end of this process, if there is somebody to keep it.

@@ -3,6 +3,7 @@
 //! Most of them mean nothing to any rule, and that is remembered too, so that the noise of a busy file system costs
 //! one look-up an event. No descriptor is kept: the file system could not be unmounted.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::os::fd::{AsFd, OwnedFd};
@@ -41,6 +42,9 @@ pub struct Territories {
     /// cannot be found by its handle any more.
     named: HashMap<(Token, ObjectKey), (ObjectKey, OsString)>,
     named_before: HashMap<(Token, ObjectKey), (ObjectKey, OsString)>,
+    /// Directories that were too deep for the kernel to name, and how many of them were told of.
+    unnameable: Cell<u64>,
+    told_unnameable: u64,
 }
 
 type Remembered = HashMap<(Token, ObjectKey), Rc<[Rc<Node>]>>;
@@ -94,6 +98,16 @@ impl Territories {
         }
     }
 
+    /// How many directories were too deep to be named, when they are twice as many as were told of. Whether rules ask
+    /// for what happens in them is not known.
+    pub fn unnameable(&mut self) -> Option<u64> {
+        let count = self.unnameable.get();
+        (count >= (2 * self.told_unnameable).max(1)).then(|| {
+            self.told_unnameable = count;
+            count
+        })
+    }
+
     /// Forgets where directories are: one of them moved, or what they mean changed.
     pub fn forget(&mut self) {
         self.newer.clear();
@@ -141,7 +155,12 @@ impl Territories {
         for door in doors {
             match door.find(token, key, look_up) {
                 Err(Errno::ESTALE) => {}
-                Err(_) => is_gone = false,
+                Err(errno) => {
+                    is_gone = false;
+                    if errno == Errno::ENAMETOOLONG {
+                        self.unnameable.set(self.unnameable.get() + 1);
+                    }
+                }
                 Ok(node) => {
                     is_gone = false;
                     nodes.extend(node);

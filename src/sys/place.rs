@@ -1,6 +1,8 @@
 //! Directories and their entries, opened so that no symbolic link is followed unseen and nothing blocks.
 
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::ffi::OsStr;
+use std::os::fd::{AsFd as _, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -8,6 +10,9 @@ use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, OpenHow, ResolveFlag, open, openat2};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat};
 use nix::sys::statfs::fstatfs;
+
+/// Bytes of a path that the kernel takes in one piece, with its NUL.
+const PATH_LEN_MAX: usize = libc::PATH_MAX as usize;
 
 /// Where a path begins that is not below an opened directory.
 pub const ANYWHERE: BorrowedFd<'static> = AT_FDCWD;
@@ -47,8 +52,7 @@ pub struct Status {
 /// # Errors
 /// ENOENT, ENOTDIR, EACCES and the like.
 pub fn touch(at: BorrowedFd<'_>, name: &Path) -> Result<OwnedFd, Errno> {
-    let how = OpenHow::new().flags(OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC);
-    openat2(at, name, how)
+    open_long(at, name, OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC, ResolveFlag::empty())
 }
 
 /// Opens an object as a mere place; a symbolic link anywhere in the path is an error.
@@ -58,7 +62,7 @@ pub fn touch(at: BorrowedFd<'_>, name: &Path) -> Result<OwnedFd, Errno> {
 pub fn touch_straight(at: BorrowedFd<'_>, path: &Path) -> Result<OwnedFd, Errno> {
     let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let straight = ResolveFlag::RESOLVE_NO_SYMLINKS | ResolveFlag::RESOLVE_NO_MAGICLINKS;
-    openat2(at, path, OpenHow::new().flags(flags).resolve(straight))
+    open_long(at, path, flags, straight)
 }
 
 /// Opens an object below an opened directory as a mere place; what leads out of the directory, as a symbolic link or
@@ -70,7 +74,7 @@ pub fn touch_beneath(at: BorrowedFd<'_>, path: &Path) -> Result<OwnedFd, Errno> 
     let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let beneath =
         ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS | ResolveFlag::RESOLVE_NO_MAGICLINKS;
-    openat2(at, path, OpenHow::new().flags(flags).resolve(beneath))
+    open_long(at, path, flags, beneath)
 }
 
 /// Opens a directory to list it; a symbolic link anywhere in the path, or another mount, is an error.
@@ -81,7 +85,7 @@ pub fn open_directory(at: BorrowedFd<'_>, path: &Path) -> Result<OwnedFd, Errno>
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
     let straight =
         ResolveFlag::RESOLVE_NO_SYMLINKS | ResolveFlag::RESOLVE_NO_MAGICLINKS | ResolveFlag::RESOLVE_NO_XDEV;
-    openat2(at, path, OpenHow::new().flags(flags).resolve(straight))
+    open_long(at, path, flags, straight)
 }
 
 /// Opens a directory through which objects of its mount can be opened by their handles, for which a mere place does
@@ -92,7 +96,26 @@ pub fn open_directory(at: BorrowedFd<'_>, path: &Path) -> Result<OwnedFd, Errno>
 pub fn open_door(at: BorrowedFd<'_>, path: &Path) -> Result<OwnedFd, Errno> {
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
     let straight = ResolveFlag::RESOLVE_NO_SYMLINKS | ResolveFlag::RESOLVE_NO_MAGICLINKS;
-    openat2(at, path, OpenHow::new().flags(flags).resolve(straight))
+    open_long(at, path, flags, straight)
+}
+
+/// openat2(2), for paths of any length: one that is longer than the kernel takes is opened piece by piece, each below the
+/// one before.
+fn open_long(at: BorrowedFd<'_>, path: &Path, flags: OFlag, resolve: ResolveFlag) -> Result<OwnedFd, Errno> {
+    let open = |at: BorrowedFd<'_>, piece: &[u8], flags: OFlag| {
+        openat2(at, OsStr::from_bytes(piece), OpenHow::new().flags(flags).resolve(resolve))
+    };
+    let mut rest = path.as_os_str().as_bytes();
+    let mut above: Option<OwnedFd> = None;
+    while rest.len() >= PATH_LEN_MAX {
+        let end = rest[..PATH_LEN_MAX].iter().rposition(|byte| *byte == b'/').filter(|end| *end > 0);
+        let end = end.ok_or(Errno::ENAMETOOLONG)?;
+        let at = above.as_ref().map_or(at, |above| above.as_fd());
+        let way = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        above = Some(open(at, &rest[..end], way)?);
+        rest = &rest[end + 1..];
+    }
+    open(above.as_ref().map_or(at, |above| above.as_fd()), rest, flags)
 }
 
 /// What an opened object is (fstat(2)).
@@ -108,6 +131,9 @@ pub fn status(fd: BorrowedFd<'_>) -> Result<Status, Errno> {
 /// # Errors
 /// ENOENT, EACCES and the like.
 pub fn status_at(at: BorrowedFd<'_>, name: &Path) -> Result<Status, Errno> {
+    if name.as_os_str().len() >= PATH_LEN_MAX {
+        return status(touch(at, name)?.as_fd());
+    }
     fstatat(at, name, AtFlags::AT_SYMLINK_NOFOLLOW).map(|stat| Status::from(&stat))
 }
 

@@ -17,6 +17,7 @@ use super::trail::{Place, Scout};
 use crate::escape;
 use crate::matcher::RootId;
 use crate::plan;
+use crate::sys::clock;
 use crate::sys::fanotify::Subject;
 use crate::sys::handle::ObjectKey;
 use crate::sys::place;
@@ -186,6 +187,7 @@ impl Surveyor {
                 // The rest of the tree is watched all the same.
                 Some(root) if is_part && errno == Errno::EACCES => {
                     root.unreadable.get_or_insert_with(|| Box::new((path.to_owned(), 0))).1 += 1;
+                    self.troubled.insert(*id);
                 }
                 Some(_) | None => self.trouble(*id, path, errno),
             }
@@ -197,6 +199,11 @@ impl Surveyor {
         let is_privileged = self.groups.is_privileged();
         if let Some(root) = self.roots.get_mut(&id) {
             root.trouble.get_or_insert_with(|| trouble("watch", path, errno, is_privileged));
+            // All that a directory has got since it is there can have been missed.
+            let changed = place::status_at(place::ANYWHERE, path).map(|status| status.changed);
+            let now = clock::wall();
+            root.blind.get_or_insert_default().add(path, changed.map_or(now, |changed| changed.min(now)));
+            self.troubled.insert(id);
         }
     }
 }

@@ -3,6 +3,7 @@
 //! There is a chief for all that answers, and an annex for each file system that may not (`annex.rs`).
 
 mod annex;
+mod blind;
 mod filesystems;
 mod groups;
 mod marks;
@@ -68,6 +69,8 @@ pub struct Surveyor {
     buffer: Buffer,
     rescans: VecDeque<RescanOrder>,
     under_way: Vec<Rescan>,
+    /// Roots that a walk could not watch as it should, or not read, since one was told of last.
+    troubled: BTreeSet<RootId>,
     /// When roots that could not be watched are tried again, and how long it was until then.
     retries: BTreeMap<RootId, (Moment, Duration)>,
     /// The number of the rule set that is being armed, and its roots that are not.
@@ -109,6 +112,7 @@ impl Surveyor {
             buffer: Buffer::default(),
             rescans: VecDeque::new(),
             under_way: Vec::new(),
+            troubled: BTreeSet::new(),
             retries: BTreeMap::new(),
             settling: None,
             asked: 0,
@@ -415,9 +419,10 @@ impl Surveyor {
             }
             Purpose::Rescan(number) => {
                 self.rescan_walked(*number);
-                Ok(())
+                self.tell_troubled()
             }
-            Purpose::Enter | Purpose::Trim => Ok(()),
+            Purpose::Enter => self.tell_troubled(),
+            Purpose::Trim => Ok(()),
         }
     }
 

@@ -7,9 +7,11 @@ use std::time::SystemTime;
 
 use super::super::inbox::RootOrder;
 use super::super::traffic::{By, Trouble};
+use super::blind::Blind;
 use super::trail::End;
 use crate::matcher;
 use crate::rule::{Rule, Scope};
+use crate::sys::clock;
 use crate::sys::handle::ObjectKey;
 
 /// A root.
@@ -37,9 +39,12 @@ pub struct Root {
     pub trouble: Option<Trouble>,
     /// Why errors of its file system are not heard, if a rule asks for them.
     pub deafness: Option<Box<Trouble>>,
-    /// Directories of its tree that may not be read: one of them and how many, in the last walk and as it was told.
+    /// Directories of its tree that may not be read: one of them and how many, since it was last followed; and how many
+    /// were told of.
     pub unreadable: Option<Box<(PathBuf, usize)>>,
-    pub told_unreadable: Option<Box<(PathBuf, usize)>>,
+    pub told_unreadable: usize,
+    /// Where what happens is not seen.
+    pub blind: Option<Box<Blind>>,
 }
 
 /// A part of a tree that lies on one mount.
@@ -98,7 +103,8 @@ impl Root {
             trouble: None,
             deafness: None,
             unreadable: None,
-            told_unreadable: None,
+            told_unreadable: 0,
+            blind: None,
         }
     }
 
@@ -125,6 +131,11 @@ impl Root {
                 .iter()
                 .zip(&self.order.rules)
                 .any(|(old, new)| !Arc::ptr_eq(old, new) && old.watch != new.watch)
+    }
+
+    /// Begins a look at the places where what happened was not seen, if there are some.
+    pub fn look_at_blind(&mut self, home: &Path) -> Option<Vec<(PathBuf, SystemTime)>> {
+        self.blind.as_mut().map(|blind| blind.look(home, clock::wall()))
     }
 
     /// The ways in which it is watched.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::super::inbox::RootOrder;
 use super::super::traffic::{Audience, By, Change, Found, FoundEntry, Message, Over, RootState, Trouble};
@@ -102,6 +102,10 @@ impl Surveyor {
         let Some(root) = self.roots.get_mut(&id) else { return Ok(()) };
         let Some(standing) = root.standing.clone() else { return Ok(()) };
         let before = root.concluded.replace((standing.clone(), clock::wall()));
+        if before.as_ref().is_some_and(|(before, _)| *before != standing) {
+            // What is there now is told of as a whole.
+            root.blind = None;
+        }
         let report = before.as_ref().and_then(|(before, seen)| {
             let since = standing.is_same_object(before).then_some(*seen);
             let audience = Audience::Root(id);
@@ -148,7 +152,13 @@ impl Surveyor {
         if let Some(key) = key.filter(|_| mask != 0) {
             self.mark_object(id, parent, name, key, mask)?;
         }
-        if let Some(report) = report {
+        let path = parent.path.join(name);
+        let looks = self.roots.get_mut(&id).and_then(|root| root.look_at_blind(&path)).unwrap_or_default();
+        let is_changed = |(_, since): &(PathBuf, SystemTime)| {
+            place::status_at(parent.fd.as_fd(), name).is_ok_and(|status| status.changed >= *since)
+        };
+        let missed = looks.iter().any(is_changed).then(|| missed(id, None));
+        if let Some(report) = report.or(missed) {
             let change = if self.is_held(parent, name) { Change::Held } else { Change::Arrived };
             self.report_entry(parent, name, change, report)?;
         }
@@ -193,6 +203,9 @@ impl Surveyor {
             walk.purpose == armed_before && parts.iter().any(|part| part.base == walk.base)
         };
         let going_on = self.walks.iter_mut().filter(goes_on).map(|walk| walk.purpose = arms.clone()).count();
+        for (path, since) in root.look_at_blind(&place.path).unwrap_or_default() {
+            walks.push(Walk::new(path, arms.clone(), Some(missed(id, Some(since)))));
+        }
         root.walks_left = walks.len() + going_on;
         let is_armed = root.walks_left == 0;
         self.close_parts(id, parts)?;
@@ -270,15 +283,39 @@ impl Surveyor {
 
     /// A root is armed as far as it can be.
     pub(super) fn armed(&mut self, id: RootId) -> Result<(), Over> {
-        let Some(root) = self.roots.get_mut(&id) else { return Ok(()) };
+        self.tell_unreadable(id)?;
+        let Some(root) = self.roots.get(&id) else { return Ok(()) };
         let ways = root.ways();
-        if root.unreadable != root.told_unreadable {
-            root.told_unreadable.clone_from(&root.unreadable);
-            if let Some((path, count)) = root.unreadable.as_deref().cloned() {
-                self.outbox.tell(Message::Unreadable(id, path, count))?;
+        self.state(id, ways)
+    }
+
+    /// Tells of directories that may not be read, when there are twice as many as were told of.
+    pub(super) fn tell_unreadable(&mut self, id: RootId) -> Result<(), Over> {
+        let Some(root) = self.roots.get_mut(&id) else { return Ok(()) };
+        let Some((path, count)) = root.unreadable.as_deref() else {
+            root.told_unreadable = 0;
+            return Ok(());
+        };
+        if *count < (2 * root.told_unreadable).max(1) {
+            return Ok(());
+        }
+        root.told_unreadable = *count;
+        self.outbox.tell(Message::Unreadable(id, path.clone(), *count))
+    }
+
+    /// A walk through trees that are armed is over; what it could not mark or read is told. A root that is being armed
+    /// is told of when that is over.
+    pub(super) fn tell_troubled(&mut self) -> Result<(), Over> {
+        for id in std::mem::take(&mut self.troubled) {
+            let Some(root) = self.roots.get(&id) else { continue };
+            let is_being_armed = root.walks_left > 0 || self.dirty.contains(&id);
+            match root.trouble.clone() {
+                _ if is_being_armed => {}
+                Some(trouble) => self.degrade(id, trouble)?,
+                None => self.tell_unreadable(id)?,
             }
         }
-        self.state(id, ways)
+        Ok(())
     }
 
     /// Tells that a root is watched, unless there was trouble with it.
@@ -292,6 +329,7 @@ impl Surveyor {
             }
             (None, None) => {
                 self.retries.remove(&id);
+                self.roots.entry(id).and_modify(|root| root.blind = None);
                 self.tell_state(id, RootState::Armed(ways))
             }
         }
@@ -350,4 +388,9 @@ impl Surveyor {
         !is_foreign
             && place::touch(parent.fd.as_fd(), name).is_ok_and(|place| super::walk::is_held(place.as_fd()))
     }
+}
+
+/// A report of what nobody saw happen.
+fn missed(id: RootId, since: Option<SystemTime>) -> Report {
+    Report { audience: Audience::Root(id), origin: Origin::Rescan, since }
 }
