@@ -63,6 +63,8 @@ const EVENT_LEN_MAX: usize = 2048;
 const QUEUE_LEN: u64 = 16_384;
 /// The token of the mailbox in the poller; groups have their own numbers.
 const MAIL: u64 = u64::MAX;
+/// How long after events were passed over for want of descriptors what they told of is looked for.
+const MISSED_PAUSE: Duration = Duration::from_secs(1);
 
 /// How a monitor works.
 #[derive(Clone, Copy, Debug)]
@@ -94,6 +96,8 @@ pub struct Monitor {
     good: Option<Now>,
     /// Since when changes may have been missed, by the rule's name.
     gaps: BTreeMap<Arc<str>, SystemTime>,
+    /// Events were passed over since this time, which counts as an overflow at this moment.
+    missed: Option<(Moment, SystemTime)>,
     periodic: Periodic,
     /// The number of the last rescan.
     rescans: u64,
@@ -136,6 +140,7 @@ impl Monitor {
             rule_sets: 0,
             good: None,
             gaps: BTreeMap::new(),
+            missed: None,
             periodic: Periodic::default(),
             rescans: 0,
             asked_rescans: BTreeMap::new(),
@@ -197,12 +202,19 @@ impl Monitor {
                 is_drained &= self.read(token, &group, now, attributor, notices)?;
             }
         }
+        if self.world.territories.has_missed() {
+            let since = self.good_since(now);
+            self.missed.get_or_insert((now.moment + MISSED_PAUSE, since));
+        }
+        if let Some((_, since)) = self.missed.take_if(|(until, _)| *until <= now.moment) {
+            self.overflow(since, now, notices);
+        }
         self.hear(now, notices);
         if std::mem::take(&mut self.is_settled) {
             self.take_inheritance(now, attributor, notices);
             notices.push(Notice::Settled);
         }
-        if is_drained {
+        if is_drained && self.missed.is_none() {
             self.good = Some(now);
         }
         self.tell_findings(is_drained, now, room, notices);
@@ -240,7 +252,9 @@ impl Monitor {
     /// When there is something to do that no descriptor tells of.
     pub fn next_deadline(&self, room: Room<'_>) -> Option<Moment> {
         let findings = self.findings.next_deadline(|name| self.world.roster.by_name(name).map_or(1, room));
-        let deadlines = [findings, self.world.arrivals.next_deadline(), self.periodic.next_deadline()];
+        let missed = self.missed.map(|(until, _)| until);
+        let deadlines =
+            [findings, self.world.arrivals.next_deadline(), self.periodic.next_deadline(), missed];
         deadlines.into_iter().flatten().min()
     }
 

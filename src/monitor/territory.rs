@@ -42,6 +42,8 @@ pub struct Territories {
     /// cannot be found by its handle any more.
     named: HashMap<(Token, ObjectKey), (ObjectKey, OsString)>,
     named_before: HashMap<(Token, ObjectKey), (ObjectKey, OsString)>,
+    /// Whether an event's directory could not be looked for, for want of descriptors or memory.
+    has_missed: Cell<bool>,
     /// Directories that were too deep for the kernel to name, and how many of them were told of.
     unnameable: Cell<u64>,
     told_unnameable: u64,
@@ -98,6 +100,11 @@ impl Territories {
         }
     }
 
+    /// Whether events were passed over since this was asked last, for want of descriptors or memory.
+    pub fn has_missed(&mut self) -> bool {
+        self.has_missed.take()
+    }
+
     /// How many directories were too deep to be named, when they are twice as many as were told of. Whether rules ask
     /// for what happens in them is not known.
     pub fn unnameable(&mut self) -> Option<u64> {
@@ -132,6 +139,9 @@ impl Territories {
             Some(nodes) => nodes,
             None => self.find(token, &id.1, &look_up, GONE_DEPTH_MAX)?,
         };
+        if self.has_missed.get() {
+            return Some(nodes);
+        }
         if self.newer.len() >= REMEMBERED_MAX {
             self.older = std::mem::take(&mut self.newer);
         }
@@ -157,6 +167,7 @@ impl Territories {
                 Err(Errno::ESTALE) => {}
                 Err(errno) => {
                     is_gone = false;
+                    self.has_missed.set(self.has_missed.get() || place::is_passing(errno));
                     if errno == Errno::ENAMETOOLONG {
                         self.unnameable.set(self.unnameable.get() + 1);
                     }
@@ -204,10 +215,13 @@ impl Door {
             return Err(Errno::ESTALE);
         }
         // What lies outside of the mount, or below another one, has a path that leads elsewhere or nowhere.
-        let leads_there =
-            || place::status_at(place::ANYWHERE, &path).is_ok_and(|there| place::is_same(&there, &here));
-        if look_up(path.clone()).is_nothing() || !leads_there() {
+        if look_up(path.clone()).is_nothing() {
             return Ok(None);
+        }
+        match place::status_at(place::ANYWHERE, &path) {
+            Ok(there) if place::is_same(&there, &here) => {}
+            Err(errno) if place::is_passing(errno) => return Err(errno),
+            Ok(_) | Err(_) => return Ok(None),
         }
         let id = NodeId { token, key: key.clone(), mount: self.mount };
         Ok(Some(Rc::new(Node::new(id, Whereabouts::At(path), false))))

@@ -181,6 +181,8 @@ pub struct Trouble {
     pub reason: String,
     /// Whether it would work with a capability that is missing.
     pub lacks_privilege: bool,
+    /// Whether it is for want of what comes back soon: descriptors, memory.
+    pub is_passing: bool,
 }
 
 /// Which way a root is watched.
@@ -302,7 +304,7 @@ impl RootState {
 
 impl From<String> for Trouble {
     fn from(reason: String) -> Self {
-        Trouble { reason, lacks_privilege: false }
+        Trouble { reason, lacks_privilege: false, is_passing: false }
     }
 }
 

@@ -331,7 +331,7 @@ impl World {
         for (rule, told) in self.roster.note(root, state) {
             notices.push(match told {
                 Told::Armed(by) => Notice::Armed { rule, by },
-                Told::Degraded(Trouble { reason, lacks_privilege }) => {
+                Told::Degraded(Trouble { reason, lacks_privilege, .. }) => {
                     Notice::Degraded { rule, reason, lacks_privilege }
                 }
             });

@@ -47,6 +47,16 @@ pub struct Status {
     pub changed: SystemTime,
 }
 
+/// Whether it is no failure that something could not be opened: it is not there any more, or something else is.
+pub fn is_gone(errno: Errno) -> bool {
+    matches!(errno, Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP | Errno::EXDEV | Errno::ESTALE)
+}
+
+/// Whether a failure says nothing of what was to be opened: there was no descriptor left, or no memory.
+pub fn is_passing(errno: Errno) -> bool {
+    matches!(errno, Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM | Errno::EINTR | Errno::EAGAIN)
+}
+
 /// Opens an object as a mere place (O_PATH), the last component not followed: neither read, nor woken, nor blocked.
 ///
 /// # Errors

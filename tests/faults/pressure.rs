@@ -43,6 +43,42 @@ fn without_descriptors_nothing_is_lost_and_with_them_all_goes_on() {
     assert!(!lives.daemon.log().contains("overflow"), "no event was lost");
 }
 
+#[test]
+fn without_descriptors_trees_are_not_lost_sight_of() {
+    let test = "without_descriptors_trees_are_not_lost_sight_of";
+    if !require_root(test) || !require(test, "prlimit(1)", has_program("prlimit")) {
+        return;
+    }
+    for mark in ["filesystem", "directories"] {
+        let place = Place::new(0);
+        let recorder = Recorder::new(&place, 8, "");
+        let input = place.input();
+        fs::create_dir_all(input.join("old/deep")).expect("directories");
+        let keys = format!("concurrency = 8\nscope = 'tree'\nmark = '{mark}'");
+        let rules = recorder.rule("tree", &input, &keys);
+        let (lives, mut changes) = (Lives::begin(&place, &rules), Changes::default());
+        let pid = lives.daemon.pid();
+        for more in [-1_000, 0, 1, 2, 3, 5, 8] {
+            let base = descriptors(pid);
+            limit_descriptors(pid, base.saturating_add_signed(more).max(8));
+            let new = input.join(format!("new{more}/deep"));
+            changes.write(&input.join("old/deep/file"));
+            fs::create_dir_all(&new).expect("directories");
+            changes.write(&new.join("at-once"));
+            std::thread::sleep(Duration::from_millis(300));
+            changes.write(&new.join("later"));
+            std::thread::sleep(Duration::from_millis(300));
+            limit_descriptors(pid, 4096);
+            let log = || format!("{mark}, {more} more than {base}\n{}", lives.daemon.log());
+            recorder.wait_until_answered(&changes, log);
+            // And from then on they are seen again at once.
+            changes.write(&input.join("old/deep/file"));
+            changes.write(&new.join("at-last"));
+            recorder.wait_until_answered(&changes, log);
+        }
+    }
+}
+
 fn limit_descriptors(pid: i32, limit: usize) {
     let mut command = Command::new("prlimit");
     command.arg(format!("--pid={pid}")).arg(format!("--nofile={limit}:4096"));

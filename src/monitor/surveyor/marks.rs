@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use nix::errno::Errno;
 
@@ -44,8 +45,14 @@ impl Surveyor {
         scout: &mut Scout<'_>,
         directories: &BTreeSet<Arc<Path>>,
     ) -> Result<(), Over> {
-        let places: Vec<Rc<Place>> =
-            directories.iter().filter_map(|path| scout.directory(path).ok()).collect();
+        let mut places: Vec<Rc<Place>> = Vec::with_capacity(directories.len());
+        for path in directories {
+            match scout.directory(path) {
+                Ok(place) => places.push(place),
+                Err(errno) if place::is_gone(errno) => {}
+                Err(errno) => self.trouble_at(path, errno, clock::wall()),
+            }
+        }
         let known = places.iter().map(|place| self.known(place, self.groups.of(place.device).0)).collect();
         self.outbox.tell(Message::Known(known))?;
         for place in &places {
@@ -62,7 +69,7 @@ impl Surveyor {
                 place: KnownPlace::At { path: place.path.clone(), is_foreign },
             };
             if let Err(errno) = self.mark(target, known)? {
-                self.trouble_at(&place.path, errno);
+                self.trouble_at(&place.path, errno, clock::wall());
             }
         }
         Ok(())
@@ -105,7 +112,7 @@ impl Surveyor {
         let known = Known { id: NodeId { token, key, mount: parent.mount }, place: KnownPlace::Object(id) };
         self.outbox.tell(Message::Known(vec![known]))?;
         if let Err(errno) = group.add(Subject::Entry, mask, parent.fd.as_fd(), Some(name)) {
-            self.trouble(id, &parent.path.join(name), errno);
+            self.trouble(id, &parent.path.join(name), errno, clock::wall());
         }
         Ok(())
     }
@@ -171,8 +178,9 @@ impl Surveyor {
         Known { id: place.id(token), place: KnownPlace::At { path: place.path.clone(), is_foreign } }
     }
 
-    /// Something could not be marked: those roots are not watched as they should be that want it marked.
-    pub(super) fn trouble_at(&mut self, path: &Path, errno: Errno) {
+    /// Something could not be marked or walked: those roots are not watched as they should be that want it, and have
+    /// not seen what happened there since this time.
+    pub(super) fn trouble_at(&mut self, path: &Path, errno: Errno, since: SystemTime) {
         let site = self.index.site(path);
         let near = site.into_iter().flat_map(|site| site.owners().chain(site.home()));
         let homes = self
@@ -189,20 +197,17 @@ impl Surveyor {
                     root.unreadable.get_or_insert_with(|| Box::new((path.to_owned(), 0))).1 += 1;
                     self.troubled.insert(*id);
                 }
-                Some(_) | None => self.trouble(*id, path, errno),
+                Some(_) | None => self.trouble(*id, path, errno, since),
             }
         }
     }
 
     /// A root is not watched as it should be. What a directory on the way hides is no trouble of its own.
-    pub(super) fn trouble(&mut self, id: RootId, path: &Path, errno: Errno) {
+    pub(super) fn trouble(&mut self, id: RootId, path: &Path, errno: Errno, since: SystemTime) {
         let is_privileged = self.groups.is_privileged();
         if let Some(root) = self.roots.get_mut(&id) {
             root.trouble.get_or_insert_with(|| trouble("watch", path, errno, is_privileged));
-            // All that a directory has got since it is there can have been missed.
-            let changed = place::status_at(place::ANYWHERE, path).map(|status| status.changed);
-            let now = clock::wall();
-            root.blind.get_or_insert_default().add(path, changed.map_or(now, |changed| changed.min(now)));
+            root.blind.get_or_insert_default().add(path, since);
             self.troubled.insert(id);
         }
     }
@@ -229,7 +234,11 @@ pub fn trouble(what: &str, path: &Path, errno: Errno, is_privileged: bool) -> Tr
     };
     let why = if help.is_empty() { why.as_str() } else { help };
     let missing = capability.map_or_else(String::new, |capability| format!(" ({capability} is missing)"));
-    Trouble { reason: format!("cannot {what} {path}: {why}{missing}"), lacks_privilege: capability.is_some() }
+    Trouble {
+        reason: format!("cannot {what} {path}: {why}{missing}"),
+        lacks_privilege: capability.is_some(),
+        is_passing: place::is_passing(errno),
+    }
 }
 
 fn errno(error: &io::Error) -> Errno {

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use super::super::inbox::RescanOrder;
 use super::super::traffic::{Change, Message, Over};
@@ -113,11 +114,11 @@ impl Surveyor {
             let bases: Vec<PathBuf> = root.parts.iter().map(|part| part.base.clone()).collect();
             match root.standing.as_deref().cloned() {
                 Some(Standing::File { parent: (parent, _), name, .. }) => {
-                    self.rescan_entry(&parent, Path::new(&name), &report)?;
+                    self.rescan_entry(id, &parent, Path::new(&name), &report)?;
                 }
                 Some(Standing::Directory { path, .. }) => {
                     if let (Some(parent), Some(name)) = (path.parent(), path.file_name()) {
-                        self.rescan_entry(parent, Path::new(name), &report)?;
+                        self.rescan_entry(id, parent, Path::new(name), &report)?;
                     }
                     walks += bases.len();
                     self.walks.extend(
@@ -141,9 +142,18 @@ impl Surveyor {
     }
 
     /// Tells of one entry, if it changed.
-    fn rescan_entry(&mut self, parent: &Path, name: &Path, report: &Report) -> Result<(), Over> {
+    fn rescan_entry(&mut self, id: RootId, parent: &Path, name: &Path, report: &Report) -> Result<(), Over> {
         let mounts = Arc::clone(&self.mounts);
-        let Ok(parent) = Scout::new(&mounts, None).directory(parent) else { return Ok(()) };
+        let parent = match Scout::new(&mounts, None).directory(parent) {
+            Ok(parent) => parent,
+            Err(errno) => {
+                if !place::is_gone(errno) {
+                    let since = report.since.unwrap_or(SystemTime::UNIX_EPOCH);
+                    self.trouble(id, &parent.join(name), errno, since);
+                }
+                return Ok(());
+            }
+        };
         let Ok(status) = place::status_at(parent.fd.as_fd(), name) else { return Ok(()) };
         if !report.includes(status.changed) {
             return Ok(());

@@ -148,6 +148,15 @@ impl Root {
 }
 
 impl Standing {
+    /// Where it is, if it is something that we see.
+    pub fn path(&self) -> Option<PathBuf> {
+        match self {
+            Standing::File { parent: (parent, _), name, .. } => Some(parent.join(name)),
+            Standing::Directory { path, .. } => Some(path.clone()),
+            Standing::Missing | Standing::Foreign(_) | Standing::Refused => None,
+        }
+    }
+
     /// Without the descriptors.
     pub fn of(end: &End) -> Standing {
         match end {

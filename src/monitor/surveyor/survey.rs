@@ -28,6 +28,9 @@ const TRIES_MAX: u32 = 8;
 /// The shortest and the longest time until what cannot be watched is tried again.
 const RETRY_DELAYS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
+/// … while what is missing comes back soon.
+const PASSING_DELAY_MAX: Duration = Duration::from_secs(4);
+
 impl Surveyor {
     /// Follows the paths of some roots, marks what matters on their ways, and follows them again: what changed in
     /// between, before the marks were there, is seen.
@@ -101,7 +104,16 @@ impl Surveyor {
     fn conclude(&mut self, id: RootId, end: End) -> Result<(), Over> {
         let Some(root) = self.roots.get_mut(&id) else { return Ok(()) };
         let Some(standing) = root.standing.clone() else { return Ok(()) };
-        let before = root.concluded.replace((standing.clone(), clock::wall()));
+        let before = match end {
+            // What it led to is there for all we know; what happens there meanwhile is looked for when we can.
+            End::Refused { .. } => {
+                if let Some(path) = root.concluded.as_ref().and_then(|(before, _)| before.path()) {
+                    root.blind.get_or_insert_default().add(&path, clock::wall());
+                }
+                None
+            }
+            _ => root.concluded.replace((standing.clone(), clock::wall())),
+        };
         if before.as_ref().is_some_and(|(before, _)| *before != standing) {
             // What is there now is told of as a whole.
             root.blind = None;
@@ -233,7 +245,15 @@ impl Surveyor {
                 Nature::Local => {
                     let mut scout = Scout::new(&mounts, self.realm.as_deref());
                     // A mount point that is itself hidden below another mount, or a file, is no part of the tree.
-                    let Ok(place) = scout.directory(&mount.point) else { continue };
+                    let place = match scout.directory(&mount.point) {
+                        Ok(place) => place,
+                        Err(errno) => {
+                            if !place::is_gone(errno) {
+                                self.trouble(id, &mount.point, errno, clock::wall());
+                            }
+                            continue;
+                        }
+                    };
                     let by = self.open_part(id, &place)?;
                     parts.push(Part { base: place.path.clone(), mount: place.mount, by });
                 }
@@ -324,7 +344,7 @@ impl Surveyor {
         match (root.trouble.clone(), root.deafness.clone()) {
             (Some(trouble), _) => self.degrade(id, trouble),
             (None, Some(deafness)) => {
-                self.retry_later(id);
+                self.retry_later(id, RETRY_DELAYS.1);
                 self.tell_state(id, RootState::Deaf(ways, deafness))
             }
             (None, None) => {
@@ -337,12 +357,13 @@ impl Surveyor {
 
     /// Tells that a root cannot be watched, and tries again later.
     pub(super) fn degrade(&mut self, id: RootId, trouble: impl Into<Trouble>) -> Result<(), Over> {
-        self.retry_later(id);
-        self.tell_state(id, RootState::Degraded(trouble.into()))
+        let trouble = trouble.into();
+        self.retry_later(id, if trouble.is_passing { PASSING_DELAY_MAX } else { RETRY_DELAYS.1 });
+        self.tell_state(id, RootState::Degraded(trouble))
     }
 
-    fn retry_later(&mut self, id: RootId) {
-        let (shortest, longest) = RETRY_DELAYS;
+    fn retry_later(&mut self, id: RootId, longest: Duration) {
+        let (shortest, _) = RETRY_DELAYS;
         let (_, delay) = self.retries.get(&id).copied().unwrap_or((Moment::default(), Duration::ZERO));
         let delay = (delay * 2).clamp(shortest, longest);
         self.retries.insert(id, (clock::monotonic() + delay, delay));

@@ -18,6 +18,7 @@ use super::Surveyor;
 use super::marks::Target;
 use crate::event::Origin;
 use crate::matcher::{self, RootId};
+use crate::sys::clock;
 use crate::sys::handle::{self, ObjectKey};
 use crate::sys::listing::{Buffer, Listing};
 use crate::sys::place::{self, Kind, Status};
@@ -140,9 +141,13 @@ impl Surveyor {
     /// # Errors
     /// The loop is gone.
     pub(super) fn walk_on(&mut self, walk: &mut Walk) -> Result<bool, Over> {
-        let Some(base) = self.base(walk) else {
-            // It went away; whoever asked is told by the marks on the way to it.
-            return Ok(true);
+        let base = match self.base(walk) {
+            Ok(base) => base,
+            // If it went away, whoever asked is told by the marks on the way to it.
+            Err(errno) => {
+                self.stopped(walk, &walk.base, errno, false);
+                return Ok(true);
+            }
         };
         if let Some(untold) = walk.untold.pop() {
             self.tell_untold(walk, &base, untold)?;
@@ -168,13 +173,26 @@ impl Surveyor {
         Ok(walk.untold.is_empty() && walk.stack.is_empty())
     }
 
-    fn base(&self, walk: &Walk) -> Option<Base> {
-        let fd = place::touch_straight(place::ANYWHERE, &walk.base).ok()?;
-        let status = place::status(fd.as_fd()).ok()?;
-        let fsid = place::fsid(fd.as_fd()).ok()?;
+    fn base(&self, walk: &Walk) -> Result<Base, Errno> {
+        let fd = place::touch_straight(place::ANYWHERE, &walk.base)?;
+        let status = place::status(fd.as_fd())?;
+        let fsid = place::fsid(fd.as_fd())?;
         let mount = place::mount_id(fd.as_fd());
         let is_mixed = self.mounts.of(&walk.base).is_some_and(|mount| mount.kind == "btrfs");
-        Some(Base { fd, status, fsid, mount, is_mixed })
+        Ok(Base { fd, status, fsid, mount, is_mixed })
+    }
+
+    /// A walk does not come further here. If that is for want of something, it is told, and looked at again later: what
+    /// the walk would have told of from here on.
+    fn stopped(&mut self, walk: &Walk, path: &Path, errno: Errno, is_all_new: bool) {
+        if place::is_gone(errno) || walk.purpose == Purpose::Trim {
+            return;
+        }
+        let since = match &walk.report {
+            Some(report) => report.since.filter(|_| !is_all_new).unwrap_or(SystemTime::UNIX_EPOCH),
+            None => clock::wall(),
+        };
+        self.trouble_at(path, errno, since);
     }
 
     /// Whether a walk is not to go on: its rule has no room for what it finds.
@@ -186,9 +204,15 @@ impl Surveyor {
     }
 
     /// Tells of some of what was found in a directory; if another is there by now, events have told of that.
-    fn tell_untold(&self, walk: &mut Walk, base: &Base, mut untold: Untold) -> Result<(), Over> {
+    fn tell_untold(&mut self, walk: &mut Walk, base: &Base, mut untold: Untold) -> Result<(), Over> {
         let below = if untold.below.as_os_str().is_empty() { Path::new(".") } else { &untold.below };
-        let Ok(at) = place::open_directory(base.fd.as_fd(), below) else { return Ok(()) };
+        let at = match place::open_directory(base.fd.as_fd(), below) {
+            Ok(at) => at,
+            Err(errno) => {
+                self.stopped(walk, &untold.path, errno, false);
+                return Ok(());
+            }
+        };
         let fsid = untold.id.key.fsid();
         if handle::of_opened(at.as_fd()).map(|handle| handle.on(fsid)).as_ref() != Ok(&untold.id.key) {
             return Ok(());
@@ -213,22 +237,25 @@ impl Surveyor {
         let is_base = step.below.as_os_str().is_empty();
         let path = if is_base { walk.base.clone() } else { walk.base.join(&step.below) };
         let below = if is_base { Path::new(".") } else { &step.below };
-        let fd = match place::open_directory(base.fd.as_fd(), below) {
-            Ok(fd) => fd,
-            // Gone again, or no directory any more: an event tells what came instead. Another mount is another part.
-            Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP | Errno::EXDEV) => return None,
+        let opened = place::open_directory(base.fd.as_fd(), below).and_then(|fd| {
+            let (device, fsid) = match base.is_mixed {
+                true => (place::status(fd.as_fd())?.device, place::fsid(fd.as_fd())?),
+                false => (base.status.device, base.fsid),
+            };
+            let key = handle::of_opened(fd.as_fd())?.on(fsid);
+            Ok((fd, device, key))
+        });
+        let (fd, device, key) = match opened {
+            Ok(opened) => opened,
+            // If it is gone again, or no directory any more, an event tells what came instead. Another mount is another
+            // part.
             Err(errno) => {
-                self.trouble_at(&path, errno);
+                self.stopped(walk, &path, errno, step.is_all_new);
                 return None;
             }
         };
-        let (device, fsid) = match base.is_mixed {
-            true => (place::status(fd.as_fd()).ok()?.device, place::fsid(fd.as_fd()).ok()?),
-            false => (base.status.device, base.fsid),
-        };
         let mask = self.directory_mask(&path);
         let (token, _) = self.groups.of(device);
-        let key = handle::of_opened(fd.as_fd()).ok()?.on(fsid);
         let id = NodeId { token, key, mount: base.mount };
         let is_foreign = self.is_foreign(&path);
         Some(Visit { step, path, fd, id, device, mask, is_foreign })
@@ -249,7 +276,7 @@ impl Surveyor {
             let target = Target { fd, is_place: false, device, mount, mask };
             match self.mark(target, |token| visit.known(token))? {
                 Ok(token) => visit.id.token = token,
-                Err(errno) => self.trouble_at(&visit.path, errno),
+                Err(errno) => self.trouble_at(&visit.path, errno, clock::wall()),
             }
         }
         Ok(())
@@ -268,7 +295,7 @@ impl Surveyor {
     }
 
     /// Lists a directory that is marked: what is in it is walked and reported.
-    fn list(&self, walk: &mut Walk, visit: Visit, buffer: &mut Buffer) -> Result<(), Over> {
+    fn list(&mut self, walk: &mut Walk, visit: Visit, buffer: &mut Buffer) -> Result<(), Over> {
         let Visit { step, path, fd, id, is_foreign, .. } = visit;
         let at = fd.as_fd();
         let homes: Vec<(RootId, &Path)> = self.index.homes(&path).collect();
@@ -276,7 +303,15 @@ impl Surveyor {
         let mut names = Vec::new();
         let is_rescan = matches!(walk.purpose, Purpose::Rescan(_));
         let mut listing = Listing::of(at, buffer);
-        while let Some(Ok(entry)) = listing.next_entry() {
+        let mut failure = None;
+        while let Some(entry) = listing.next_entry() {
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(errno) => {
+                    failure = Some(errno);
+                    break;
+                }
+            };
             let kind = entry.kind.or_else(|| Some(status(at, entry.name)?.kind));
             let Some(kind) = kind else { continue };
             let is_new = walk.report.as_ref().is_some_and(|report| {
@@ -303,6 +338,9 @@ impl Surveyor {
             }
         }
         self.tell_found(walk, &id, &path, &mut found)?;
+        if let Some(errno) = failure {
+            self.stopped(walk, &path, errno, step.is_all_new);
+        }
         if !names.is_empty() {
             walk.untold.push(Untold { below: step.below, path, id, is_foreign, names });
         }
