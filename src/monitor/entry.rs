@@ -19,7 +19,7 @@ use crate::rule::RuleId;
 use crate::sys::decode::{RawEvent, RawHandle};
 use crate::sys::fanotify::ON_DIRECTORY;
 use crate::sys::handle::ObjectKey;
-use crate::sys::place::Kind;
+use crate::sys::place::{self, Kind};
 use crate::sys::writers::{self, Writers};
 
 /// After these a file may be there that was not, or was not finished.
@@ -248,6 +248,8 @@ fn sight(directory: &Path, name: &OsStr) -> Sight {
             (Kind::File, Writers::Unknown) => Sight::Unknown,
         },
         Err(Errno::ENOENT | Errno::ENOTDIR) => Sight::Gone,
+        // There was no descriptor to look with: it is looked at again.
+        Err(errno) if place::is_passing(errno) => Sight::Held,
         Err(_) => Sight::Unknown,
     }
 }

@@ -55,6 +55,8 @@ pub fn writers(place: BorrowedFd<'_>) -> Writers {
         Ok(file) => file,
         // Somebody holds a lease to write, which is being called back.
         Err(Errno::EWOULDBLOCK) => return Writers::Some,
+        // Nobody can tell now: whoever waits for writers asks again.
+        Err(errno) if place::is_passing(errno) => return Writers::Some,
         Err(_) => return Writers::Unknown,
     };
     // Whoever opens the file for writing meanwhile breaks the lease, and we would be killed by SIGIO; SIGURG is

@@ -157,6 +157,12 @@ impl Changes {
         self.last.insert(path.into(), Some(self.number));
     }
 
+    /// Gives a file another name.
+    pub fn link(&mut self, path: &Path, other: &Path) {
+        fs::hard_link(path, other).expect("a file can be linked");
+        self.last.insert(other.into(), self.last[path.as_os_str()]);
+    }
+
     pub fn remove(&mut self, path: &Path) {
         fs::remove_file(path).expect("a file can be removed");
         self.last.insert(path.into(), None);

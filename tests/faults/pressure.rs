@@ -64,16 +64,18 @@ fn without_descriptors_trees_are_not_lost_sight_of() {
             let new = input.join(format!("new{more}/deep"));
             changes.write(&input.join("old/deep/file"));
             fs::create_dir_all(&new).expect("directories");
-            changes.write(&new.join("at-once"));
+            changes.write(&new.join(format!("at-once{more}")));
+            // No close tells of a file that has another name already.
+            changes.link(&input.join("old/deep/file"), &input.join(format!("old/linked{more}")));
             std::thread::sleep(Duration::from_millis(300));
-            changes.write(&new.join("later"));
+            changes.write(&new.join(format!("later{more}")));
             std::thread::sleep(Duration::from_millis(300));
             limit_descriptors(pid, 4096);
             let log = || format!("{mark}, {more} more than {base}\n{}", lives.daemon.log());
             recorder.wait_until_answered(&changes, log);
             // And from then on they are seen again at once.
             changes.write(&input.join("old/deep/file"));
-            changes.write(&new.join("at-last"));
+            changes.write(&new.join(format!("at-last{more}")));
             recorder.wait_until_answered(&changes, log);
         }
     }
