@@ -58,6 +58,8 @@ pub struct Surveyor {
     filesystems: Filesystems,
     mountinfo: Mountinfo,
     mounts: Arc<MountTable>,
+    /// Whether the mounts changed, and could not be read for want of memory.
+    owes_remount: bool,
     /// The mounts that are watched through, each with where it is.
     seen_through: BTreeMap<u64, PathBuf>,
     index: Index,
@@ -104,6 +106,7 @@ impl Surveyor {
             filesystems: Filesystems::default(),
             mountinfo,
             mounts,
+            owes_remount: false,
             seen_through: BTreeMap::new(),
             index: Index::default(),
             roots: BTreeMap::new(),
@@ -172,7 +175,7 @@ impl Surveyor {
                 (true, false)
             });
         self.pulse.beat();
-        if is_remounted {
+        if is_remounted || self.owes_remount {
             self.remount()?;
         }
         let orders = self.inbox.take();
@@ -203,7 +206,7 @@ impl Surveyor {
             return Some(Duration::ZERO);
         }
         let retry = self.retries.values().map(|(due, _)| due.since(clock::monotonic())).min();
-        let look = is_one_at_work.then_some(LOOK_INTERVAL);
+        let look = (is_one_at_work || self.owes_remount).then_some(LOOK_INTERVAL);
         [retry, look].into_iter().flatten().min()
     }
 
@@ -280,7 +283,9 @@ impl Surveyor {
 
     /// Something was mounted or unmounted: the ways that lead there, or past there, are followed again.
     fn remount(&mut self) -> Result<(), Over> {
-        let Ok(mounts) = self.mountinfo.read() else { return Ok(()) };
+        let read = self.mountinfo.read();
+        self.owes_remount = read.is_err();
+        let Ok(mounts) = read else { return Ok(()) };
         let old = std::mem::replace(&mut self.mounts, Arc::new(mounts));
         let mut points: BTreeSet<PathBuf> = self.mounts.difference(&old).map(Path::to_owned).collect();
         let gone = self.seen_through.iter().filter(|(id, point)| mount_at(point) != Some(**id));
