@@ -77,6 +77,8 @@ fn the_exit_status_of_a_command_decides() {
     assert!(open(&public).is_allowed);
     let denied = open(&secret);
     assert!(denied.error.contains("Operation not permitted"), "{denied:?}");
+    // The opener goes on before the log has its line.
+    daemon.wait_for_log("outcome=exit:1");
     assert_eq!((count(&daemon, "outcome=exit:0"), count(&daemon, "outcome=exit:1")), (1, 1));
     assert!(daemon.log().contains("armed rule=r by=guard"), "{}", daemon.log());
     watchdog.assert_silent();
