@@ -248,8 +248,8 @@ fn sight(directory: &Path, name: &OsStr) -> Sight {
             (Kind::File, Writers::Unknown) => Sight::Unknown,
         },
         Err(Errno::ENOENT | Errno::ENOTDIR) => Sight::Gone,
-        // There was no descriptor to look with: it is looked at again.
-        Err(errno) if place::is_passing(errno) => Sight::Held,
+        // Nobody can tell now: it is looked at again.
+        Err(errno) if place::may_pass(errno) => Sight::Held,
         Err(_) => Sight::Unknown,
     }
 }

@@ -34,6 +34,8 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 
+use nix::errno::Errno;
+
 pub use arrivals::HELD_MAX;
 pub use causes::{Attributor, Unattributed};
 pub use findings::Room;
@@ -53,6 +55,7 @@ use crate::moment::Moment;
 use crate::rule::{CauseFilter, RuleId, RuleSet};
 use crate::sys::decode;
 use crate::sys::fanotify::{BUFFER_LEN, Features, Group};
+use crate::sys::place;
 use crate::sys::poller::{Interest, Poller};
 
 /// Reads of one group in one call, so that the loop has its turn.
@@ -194,8 +197,11 @@ impl Monitor {
         room: Room<'_>,
         notices: &mut Vec<Notice>,
     ) -> io::Result<()> {
-        let mut is_drained = true;
-        for ready in self.poller.ready()? {
+        let (ready, mut is_drained) = match self.poller.ready() {
+            Err(error) if is_passing(&error) => (Vec::new(), false),
+            ready => (ready?, true),
+        };
+        for ready in ready {
             let token = u32::try_from(ready.token).map(Token).ok();
             let group = token.and_then(|token| Some((token, Arc::clone(self.groups.get(&token)?))));
             if let Some((token, group)) = group {
@@ -268,7 +274,11 @@ impl Monitor {
         notices: &mut Vec<Notice>,
     ) -> io::Result<bool> {
         for _ in 0..READS_MAX {
-            let len = group.read(&mut self.buffer)?;
+            let len = match group.read(&mut self.buffer) {
+                // It stays readable, and is read the next time.
+                Err(error) if is_passing(&error) => return Ok(false),
+                read => read?,
+            };
             if len == 0 {
                 return Ok(true);
             }
@@ -396,6 +406,11 @@ impl Monitor {
         });
         number
     }
+}
+
+/// Whether the system has no memory for this at the moment, and nothing is wrong with it.
+fn is_passing(error: &io::Error) -> bool {
+    error.raw_os_error().is_some_and(|errno| place::is_passing(Errno::from_raw(errno)))
 }
 
 /// Everything here is read.

@@ -42,7 +42,7 @@ pub struct Territories {
     /// cannot be found by its handle any more.
     named: HashMap<(Token, ObjectKey), (ObjectKey, OsString)>,
     named_before: HashMap<(Token, ObjectKey), (ObjectKey, OsString)>,
-    /// Whether an event's directory could not be looked for, for want of descriptors or memory.
+    /// Whether an event's directory could not be looked for: there was no descriptor, no memory, or no answer.
     has_missed: Cell<bool>,
     /// Directories that were too deep for the kernel to name, and how many of them were told of.
     unnameable: Cell<u64>,
@@ -100,7 +100,7 @@ impl Territories {
         }
     }
 
-    /// Whether events were passed over since this was asked last, for want of descriptors or memory.
+    /// Whether events were passed over since this was asked last, since their directories could not be looked for.
     pub fn has_missed(&mut self) -> bool {
         self.has_missed.take()
     }
@@ -167,7 +167,7 @@ impl Territories {
                 Err(Errno::ESTALE) => {}
                 Err(errno) => {
                     is_gone = false;
-                    self.has_missed.set(self.has_missed.get() || place::is_passing(errno));
+                    self.has_missed.set(self.has_missed.get() || place::may_pass(errno));
                     if errno == Errno::ENAMETOOLONG {
                         self.unnameable.set(self.unnameable.get() + 1);
                     }
@@ -220,7 +220,7 @@ impl Door {
         }
         match place::status_at(place::ANYWHERE, &path) {
             Ok(there) if place::is_same(&there, &here) => {}
-            Err(errno) if place::is_passing(errno) => return Err(errno),
+            Err(errno) if place::may_pass(errno) => return Err(errno),
             Ok(_) | Err(_) => return Ok(None),
         }
         let id = NodeId { token, key: key.clone(), mount: self.mount };
@@ -229,7 +229,7 @@ impl Door {
 
     fn enter(&self) -> Result<OwnedFd, Errno> {
         let mount = place::open_door(place::ANYWHERE, &self.point)?;
-        let is_it = place::mount_id(mount.as_fd()) == self.mount;
+        let is_it = place::mount_id(mount.as_fd())? == self.mount;
         if is_it { Ok(mount) } else { Err(Errno::ENOENT) }
     }
 }

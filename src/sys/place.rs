@@ -57,6 +57,11 @@ pub fn is_passing(errno: Errno) -> bool {
     matches!(errno, Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM | Errno::EINTR | Errno::EAGAIN)
 }
 
+/// … or a disk did not answer, which it may the next time.
+pub fn may_pass(errno: Errno) -> bool {
+    is_passing(errno) || errno == Errno::EIO
+}
+
 /// Opens an object as a mere place (O_PATH), the last component not followed: neither read, nor woken, nor blocked.
 ///
 /// # Errors
@@ -160,8 +165,11 @@ pub fn fsid(fd: BorrowedFd<'_>) -> Result<[i32; 2], Errno> {
 
 /// The mount that an object was opened through, by an id that is never used again (Linux 6.8), else by one that may
 /// be; 0: the kernel says neither (before 5.8). Does not ask the file system (statx(2)).
+///
+/// # Errors
+/// ENOMEM.
 #[expect(unsafe_code, reason = "nix has no statx")]
-pub fn mount_id(fd: BorrowedFd<'_>) -> u64 {
+pub fn mount_id(fd: BorrowedFd<'_>) -> Result<u64, Errno> {
     let mask = libc::STATX_MNT_ID | libc::STATX_MNT_ID_UNIQUE;
     let flags = libc::AT_EMPTY_PATH | libc::AT_STATX_DONT_SYNC;
     let mut status = std::mem::MaybeUninit::<libc::statx>::zeroed();
@@ -169,7 +177,8 @@ pub fn mount_id(fd: BorrowedFd<'_>) -> u64 {
     let result = unsafe { libc::statx(fd.as_raw_fd(), c"".as_ptr(), flags, mask, status.as_mut_ptr()) };
     // SAFETY: all zeroes is a valid `struct statx`, whatever the kernel wrote over it.
     let status = unsafe { status.assume_init() };
-    if result == 0 && status.stx_mask & mask != 0 { status.stx_mnt_id } else { 0 }
+    Errno::result(result)?;
+    Ok(if status.stx_mask & mask != 0 { status.stx_mnt_id } else { 0 })
 }
 
 /// Opens what a mere place stands for to read it, without ever waiting for anybody: only for regular files.

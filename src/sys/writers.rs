@@ -56,18 +56,18 @@ pub fn writers(place: BorrowedFd<'_>) -> Writers {
         // Somebody holds a lease to write, which is being called back.
         Err(Errno::EWOULDBLOCK) => return Writers::Some,
         // Nobody can tell now: whoever waits for writers asks again.
-        Err(errno) if place::is_passing(errno) => return Writers::Some,
+        Err(errno) if place::may_pass(errno) => return Writers::Some,
         Err(_) => return Writers::Unknown,
     };
     // Whoever opens the file for writing meanwhile breaks the lease, and we would be killed by SIGIO; SIGURG is
     // ignored unless asked for.
-    if fcntl(file.as_fd(), F_SETSIG, libc::SIGURG).is_err() {
-        return Writers::Unknown;
+    if let Err(errno) = fcntl(file.as_fd(), F_SETSIG, libc::SIGURG) {
+        return if place::may_pass(errno) { Writers::Some } else { Writers::Unknown };
     }
     match fcntl(file.as_fd(), libc::F_SETLEASE, libc::F_RDLCK) {
         // The lease goes with the last descriptor, which is this one.
         Ok(()) => Writers::None,
-        Err(Errno::EAGAIN) => Writers::Some,
+        Err(errno) if errno == Errno::EAGAIN || place::may_pass(errno) => Writers::Some,
         Err(_) => Writers::Unknown,
     }
 }

@@ -177,9 +177,14 @@ impl Surveyor {
 
     /// Lets annexes go whose file system is not mounted there any more.
     pub(super) fn close_annexes(&mut self) -> Result<(), Over> {
-        let is_there = |point: &Path, annex: &Annex| super::mount_at(point) == Some(annex.mount);
-        let gone = self.annexes.iter().filter(|(point, annex)| !is_there(point, annex));
-        let gone: Vec<PathBuf> = gone.map(|(point, _)| point.clone()).collect();
+        let mut gone: Vec<PathBuf> = Vec::new();
+        for (point, annex) in &self.annexes {
+            match super::mount_at(point) {
+                Ok(found) if found == Some(annex.mount) => {}
+                Ok(_) => gone.push(point.clone()),
+                Err(_) => self.owes_remount = true,
+            }
+        }
         for point in gone {
             let Some(annex) = self.annexes.remove(&point) else { continue };
             self.rescan_answered(&point, None);
@@ -220,7 +225,7 @@ impl Surveyor {
         let thread = std::thread::Builder::new().name("annex".to_owned());
         // Nobody waits for its end: it may never come.
         drop(thread.spawn(move || surveyor.run())?);
-        let mount = super::mount_at(point).unwrap_or(0);
+        let mount = super::mount_at(point).ok().flatten().unwrap_or(0);
         let (roots, grafts) = (BTreeSet::new(), BTreeSet::new());
         Ok((Annex { id, mount, inbox, pulse, roots, grafts, is_hung: false }, token, group))
     }

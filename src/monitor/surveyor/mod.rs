@@ -22,6 +22,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
+use nix::errno::Errno;
 use nix::fcntl::OFlag;
 
 use self::annex::{Annex, LOOK_INTERVAL};
@@ -288,8 +289,14 @@ impl Surveyor {
         let Ok(mounts) = read else { return Ok(()) };
         let old = std::mem::replace(&mut self.mounts, Arc::new(mounts));
         let mut points: BTreeSet<PathBuf> = self.mounts.difference(&old).map(Path::to_owned).collect();
-        let gone = self.seen_through.iter().filter(|(id, point)| mount_at(point) != Some(**id));
-        let gone: Vec<(u64, PathBuf)> = gone.map(|(id, point)| (*id, point.clone())).collect();
+        let mut gone: Vec<(u64, PathBuf)> = Vec::new();
+        for (id, point) in &self.seen_through {
+            match mount_at(point) {
+                Ok(found) if found == Some(*id) => {}
+                Ok(_) => gone.push((*id, point.clone())),
+                Err(_) => self.owes_remount = true,
+            }
+        }
         for (id, point) in gone {
             self.seen_through.remove(&id);
             self.outbox.tell(Message::MountGone(id))?;
@@ -443,7 +450,13 @@ impl Surveyor {
     }
 }
 
-/// The mount that is seen at this very path.
-fn mount_at(point: &Path) -> Option<u64> {
-    place::touch_straight(place::ANYWHERE, point).ok().map(|fd| place::mount_id(fd.as_fd()))
+/// The mount that is seen at this very path; none: nothing is there.
+///
+/// # Errors
+/// It cannot be told now.
+fn mount_at(point: &Path) -> Result<Option<u64>, Errno> {
+    match place::touch_straight(place::ANYWHERE, point).and_then(|fd| place::mount_id(fd.as_fd())) {
+        Err(errno) if place::is_passing(errno) => Err(errno),
+        found => Ok(found.ok()),
+    }
 }

@@ -125,7 +125,7 @@ impl<'m> Scout<'m> {
     fn remember(&mut self, path: PathBuf, fd: OwnedFd, device: u64) -> Result<Rc<Place>, Errno> {
         let handle = handle::of(fd.as_fd(), Path::new("."))?;
         let fsid = place::fsid(fd.as_fd())?;
-        let mount = place::mount_id(fd.as_fd());
+        let mount = place::mount_id(fd.as_fd())?;
         let place = Rc::new(Place { path: path.clone(), fd, handle, fsid, device, mount });
         self.known.insert(path, Rc::clone(&place));
         Ok(place)

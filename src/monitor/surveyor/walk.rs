@@ -177,7 +177,7 @@ impl Surveyor {
         let fd = place::touch_straight(place::ANYWHERE, &walk.base)?;
         let status = place::status(fd.as_fd())?;
         let fsid = place::fsid(fd.as_fd())?;
-        let mount = place::mount_id(fd.as_fd());
+        let mount = place::mount_id(fd.as_fd())?;
         let is_mixed = self.mounts.of(&walk.base).is_some_and(|mount| mount.kind == "btrfs");
         Ok(Base { fd, status, fsid, mount, is_mixed })
     }
