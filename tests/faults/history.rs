@@ -163,6 +163,11 @@ impl Changes {
         self.last.insert(other.into(), self.last[path.as_os_str()]);
     }
 
+    /// A file came with this number in it.
+    pub fn came(&mut self, path: &Path, number: u64) {
+        self.last.insert(path.into(), Some(number));
+    }
+
     pub fn remove(&mut self, path: &Path) {
         fs::remove_file(path).expect("a file can be removed");
         self.last.insert(path.into(), None);

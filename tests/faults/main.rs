@@ -12,6 +12,7 @@ mod common;
 #[path = "../common/daemon.rs"]
 #[allow(dead_code, clippy::allow_attributes, reason = "shared with tests that need other parts of it")]
 mod harness;
+mod growth;
 mod history;
 mod kills;
 mod lives;

@@ -211,7 +211,7 @@ fn whatever_the_disk_answers_to_the_journal_runs_go_on() {
 }
 
 /// The id of the thread of this name.
-fn thread_id(pid: i32, name: &str) -> String {
+pub fn thread_id(pid: i32, name: &str) -> String {
     for task in fs::read_dir(format!("/proc/{pid}/task")).expect("it is alive") {
         let path = task.expect("a task").path();
         if fs::read_to_string(path.join("comm")).is_ok_and(|comm| comm.trim_end() == name) {
@@ -221,6 +221,6 @@ fn thread_id(pid: i32, name: &str) -> String {
     panic!("no thread {name}");
 }
 
-fn has_strace() -> bool {
+pub fn has_strace() -> bool {
     Command::new("strace").arg("-V").stdout(Stdio::null()).status().is_ok()
 }
