@@ -43,15 +43,16 @@ fn whichever_look_fails_a_growing_tree_is_not_lost_sight_of() {
         let keys = format!("concurrency = 8\nscope = 'tree'\nmark = '{mark}'");
         let lives = Lives::begin(&place, &recorder.rule("growth", &input, &keys));
         let pid = lives.daemon.pid();
-        let threads = [pid.to_string(), thread_id(pid, "surveyor")];
+        // Without the flag only some: those of the loop that are about new directories, and the first of the surveyor.
+        let numbers = |some| if is_full { 1..=10 } else { some };
+        let threads = [(pid.to_string(), numbers(3..=4)), (thread_id(pid, "surveyor"), numbers(1..=2))];
         let mut count = 0;
         for (calls, error) in
             LOOKS.iter().flat_map(|(calls, errors)| errors.iter().map(move |error| (calls, error)))
         {
-            // Without the flag only one call of its kind, and not always the first.
-            let numbers = if is_full { 1..=10 } else { count / 2 % 3 + 1..=count / 2 % 3 + 1 };
-            for (number, thread) in
-                numbers.flat_map(|number| threads.iter().map(move |thread| (number, thread)))
+            for (thread, number) in threads
+                .iter()
+                .flat_map(|(thread, numbers)| numbers.clone().map(move |number| (thread, number)))
             {
                 count += 1;
                 let what = format!("{mark}: {calls} number {number} of thread {thread} fails with {error}");
