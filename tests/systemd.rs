@@ -36,6 +36,7 @@ hardened cgroup: /system.slice/facron.service/facron/
 hardened: says 2 restrictions
 hardened: user 65534, left running 0
 forbidden: 1: 77
+own mounts: said 1
 start 0
 well after 5 s: yes
 start with a mistake 1: 78, restarts 0

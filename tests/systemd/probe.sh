@@ -79,6 +79,13 @@ fact "hardened: user $(cat /srv/nobody/id), left running $(pgrep -cf 'sleep 2000
 printf '[Service]\nRestrictSUIDSGID=yes\n' >/etc/systemd/system/facron.service.d/suid.conf
 systemctl daemon-reload
 systemctl restart facron; fact "forbidden: $?: $(property ExecMainStatus)"
+rm /etc/systemd/system/facron.service.d/*.conf
+# What blinds rules is said; with the hardening nobody may look at process 1, to tell that it has other mounts.
+printf '[Service]\nPrivateTmp=yes\n' >/etc/systemd/system/facron.service.d/tmp.conf
+systemctl daemon-reload
+systemctl restart facron
+fact "own mounts: said $(journalctl -o cat -u facron | grep -c '^restricted what=own mounts')"
+systemctl stop facron
 rm -r /etc/systemd/system/facron.service.d
 
 # A daemon that hangs is replaced.
