@@ -38,7 +38,7 @@ hardened: user 65534, left running 0
 forbidden: 1: 77
 own mounts: said 1
 start 0
-well after 5 s: yes
+well after 10 s: yes
 start with a mistake 1: 78, restarts 0
 verify: 0
 ";
