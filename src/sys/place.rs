@@ -11,8 +11,7 @@ use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, OpenHow, ResolveFlag, open, openat2};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat};
 use nix::sys::statfs::fstatfs;
 
-/// Bytes of a path that the kernel takes in one piece, with its NUL.
-const PATH_LEN_MAX: usize = libc::PATH_MAX as usize;
+use super::peek::PATH_LEN_MAX;
 
 /// Where a path begins that is not below an opened directory.
 pub const ANYWHERE: BorrowedFd<'static> = AT_FDCWD;

@@ -114,8 +114,8 @@ impl Surveyor {
             }
             _ => root.concluded.replace((standing.clone(), clock::wall())),
         };
-        if before.as_ref().is_some_and(|(before, _)| *before != standing) {
-            // What is there now is told of as a whole.
+        if root.trouble.is_none() && before.as_ref().is_some_and(|(before, _)| *before != standing) {
+            // What is there now is told of as a whole, and seen from here on.
             root.blind = None;
         }
         let report = before.as_ref().and_then(|(before, seen)| {
@@ -166,11 +166,10 @@ impl Surveyor {
         }
         let path = parent.path.join(name);
         let looks = self.roots.get_mut(&id).and_then(|root| root.look_at_blind(&path)).unwrap_or_default();
-        let is_changed = |(_, since): &(PathBuf, SystemTime)| {
-            place::status_at(parent.fd.as_fd(), name).is_ok_and(|status| status.changed >= *since)
-        };
-        let missed = looks.iter().any(is_changed).then(|| missed(id, None));
-        if let Some(report) = report.or(missed) {
+        let changes = looks.into_iter().map(|(_, since)| missed(id, since)).find(|report| {
+            place::status_at(parent.fd.as_fd(), name).is_ok_and(|status| report.includes(status.changed))
+        });
+        if let Some(report) = report.or(changes) {
             let change = if self.is_held(parent, name) { Change::Held } else { Change::Arrived };
             self.report_entry(parent, name, change, report)?;
         }
@@ -216,7 +215,7 @@ impl Surveyor {
         };
         let going_on = self.walks.iter_mut().filter(goes_on).map(|walk| walk.purpose = arms.clone()).count();
         for (path, since) in root.look_at_blind(&place.path).unwrap_or_default() {
-            walks.push(Walk::new(path, arms.clone(), Some(missed(id, Some(since)))));
+            walks.push(Walk::new(path, arms.clone(), Some(missed(id, since))));
         }
         root.walks_left = walks.len() + going_on;
         let is_armed = root.walks_left == 0;
@@ -340,7 +339,10 @@ impl Surveyor {
 
     /// Tells that a root is watched, unless there was trouble with it.
     pub(super) fn state(&mut self, id: RootId, ways: Vec<By>) -> Result<(), Over> {
-        let Some(root) = self.roots.get(&id) else { return Ok(()) };
+        let Some(root) = self.roots.get_mut(&id) else { return Ok(()) };
+        if root.trouble.is_none() {
+            root.blind = None;
+        }
         match (root.trouble.clone(), root.deafness.clone()) {
             (Some(trouble), _) => self.degrade(id, trouble),
             (None, Some(deafness)) => {
@@ -349,7 +351,6 @@ impl Surveyor {
             }
             (None, None) => {
                 self.retries.remove(&id);
-                self.roots.entry(id).and_modify(|root| root.blind = None);
                 self.tell_state(id, RootState::Armed(ways))
             }
         }
@@ -411,7 +412,7 @@ impl Surveyor {
     }
 }
 
-/// A report of what nobody saw happen.
-fn missed(id: RootId, since: Option<SystemTime>) -> Report {
-    Report { audience: Audience::Root(id), origin: Origin::Rescan, since }
+/// A report of what nobody has seen happen since then.
+fn missed(id: RootId, since: SystemTime) -> Report {
+    Report { audience: Audience::Root(id), origin: Origin::Rescan, since: Some(since) }
 }
