@@ -16,7 +16,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use guarded::{Ground, Opened, Opener, Warden, Watchdog, open, rlimit, rounds};
+use guarded::{Ground, Opened, Opener, Warden, Watchdog, open, rlimit, rounds, without_watchdog};
 use harness::wait_until;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -43,7 +43,17 @@ macro_rules! begin {
         if !common::require_root($name) {
             return;
         }
-        (Ground::new(), Watchdog::new())
+        (Ground::new(), Watchdog::new($name))
+    }};
+}
+
+/// What each test begins with whose openers wait for long.
+macro_rules! begin_alone {
+    ($name:literal) => {{
+        if !common::require_root($name) {
+            return;
+        }
+        (Ground::new(), without_watchdog())
     }};
 }
 
@@ -127,8 +137,8 @@ fn who_is_let_through_at_once_is_told_of() {
 
 #[test]
 fn openers_of_one_file_share_a_decision_and_those_of_others_do_not_wait_for_it() {
-    let (ground, watchdog) =
-        begin!("openers_of_one_file_share_a_decision_and_those_of_others_do_not_wait_for_it");
+    let (ground, _alone) =
+        begin_alone!("openers_of_one_file_share_a_decision_and_those_of_others_do_not_wait_for_it");
     let (slow, quick) = (ground.file("slow"), ground.file("quick"));
     let gate = ground.place.path("gate");
     let text = format!(
@@ -146,7 +156,6 @@ fn openers_of_one_file_share_a_decision_and_those_of_others_do_not_wait_for_it()
     fs::write(&gate, "").expect("the gate opens");
     assert!(waiting.into_iter().all(|opener| opener.wait().is_allowed));
     assert_eq!(warden.count("asked r "), 2);
-    drop(watchdog);
 }
 
 #[test]
@@ -335,7 +344,7 @@ fn marks(process: i32) -> usize {
 
 #[test]
 fn who_waits_when_the_rule_goes_is_answered_still() {
-    let (ground, watchdog) = begin!("who_waits_when_the_rule_goes_is_answered_still");
+    let (ground, _alone) = begin_alone!("who_waits_when_the_rule_goes_is_answered_still");
     let secret = ground.file("secret");
     let gate = ground.place.path("gate");
     let text = format!("#!/bin/sh\nwhile [ ! -e {} ]; do sleep 0.01; done\nexit 1\n", gate.display());
@@ -354,7 +363,6 @@ fn who_waits_when_the_rule_goes_is_answered_still() {
     fs::write(&gate, "").expect("the gate opens");
     assert!(!waiting.wait().is_allowed);
     warden.wait_for("no guard");
-    drop(watchdog);
 }
 
 #[test]
@@ -405,8 +413,9 @@ enum Fate {
 #[test]
 fn whatever_happens_to_daemon_and_guard_nobody_waits_longer_than_the_limit_and_five_seconds() {
     const LIMIT: Duration = Duration::from_millis(1500);
-    let (ground, watchdog) =
-        begin!("whatever_happens_to_daemon_and_guard_nobody_waits_longer_than_the_limit_and_five_seconds");
+    let (ground, _alone) = begin_alone!(
+        "whatever_happens_to_daemon_and_guard_nobody_waits_longer_than_the_limit_and_five_seconds"
+    );
     let files: Vec<PathBuf> = (0..OPENERS).map(|index| ground.file(&format!("file-{index}"))).collect();
     let keys = "verdict = \"command\"\ntimeout = \"1500ms\"\nverdict-default = \"deny\"\n";
     for round in 0..rounds() {
@@ -433,7 +442,6 @@ fn whatever_happens_to_daemon_and_guard_nobody_waits_longer_than_the_limit_and_f
             drop(warden);
         }
     }
-    drop(watchdog);
 }
 
 #[test]
@@ -455,7 +463,7 @@ fn a_guard_that_was_killed_is_started_again() {
 
 #[test]
 fn a_guard_without_descriptors_answers_by_default_and_goes_on() {
-    let (ground, watchdog) = begin!("a_guard_without_descriptors_answers_by_default_and_goes_on");
+    let (ground, _alone) = begin_alone!("a_guard_without_descriptors_answers_by_default_and_goes_on");
     let files: Vec<PathBuf> = (0..40).map(|index| ground.file(&format!("file-{index}"))).collect();
     let gate = ground.place.path("gate");
     let text = format!("#!/bin/sh\nwhile [ ! -e {} ]; do sleep 0.01; done\nexit 1\n", gate.display());
@@ -471,7 +479,6 @@ fn a_guard_without_descriptors_answers_by_default_and_goes_on() {
     assert!((20..40).contains(&allowed), "{allowed} of 40 got the default: {}", warden.log());
     rlimit(warden.guard(), limit);
     assert_denied(&open(&files[0]), "Operation not permitted");
-    drop(watchdog);
 }
 
 #[test]
@@ -494,7 +501,7 @@ fn a_daemon_without_descriptors_leaves_the_answer_to_the_guard() {
 
 #[test]
 fn who_is_killed_while_waiting_is_gone_and_the_others_are_answered() {
-    let (ground, watchdog) = begin!("who_is_killed_while_waiting_is_gone_and_the_others_are_answered");
+    let (ground, _alone) = begin_alone!("who_is_killed_while_waiting_is_gone_and_the_others_are_answered");
     let secret = ground.file("secret");
     let gate = ground.place.path("gate");
     let text = format!("#!/bin/sh\nwhile [ ! -e {} ]; do sleep 0.01; done\nexit 1\n", gate.display());
@@ -510,7 +517,6 @@ fn who_is_killed_while_waiting_is_gone_and_the_others_are_answered() {
         assert_denied(&opener.wait(), "Operation not permitted");
     }
     assert_eq!(warden.count("warned"), 0, "{}", warden.log());
-    drop(watchdog);
 }
 
 #[test]

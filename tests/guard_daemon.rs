@@ -12,7 +12,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use guarded::{Ground, Opened, Opener, Watchdog, open, rlimit, rounds};
+use guarded::{Ground, Opened, Opener, Watchdog, open, rlimit, rounds, without_watchdog};
 use harness::{Daemon, facron, wait_until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -28,7 +28,17 @@ macro_rules! begin {
         if !common::require_root($name) {
             return;
         }
-        (Ground::new(), Watchdog::new())
+        (Ground::new(), Watchdog::new($name))
+    }};
+}
+
+/// What each test begins with whose openers wait for long.
+macro_rules! begin_alone {
+    ($name:literal) => {{
+        if !common::require_root($name) {
+            return;
+        }
+        (Ground::new(), without_watchdog())
     }};
 }
 
@@ -149,7 +159,7 @@ fn who_is_let_through_at_once_makes_a_run_and_that_run_makes_none() {
 
 #[test]
 fn several_decide_at_once_and_no_more_than_the_rule_allows() {
-    let (ground, watchdog) = begin!("several_decide_at_once_and_no_more_than_the_rule_allows");
+    let (ground, _alone) = begin_alone!("several_decide_at_once_and_no_more_than_the_rule_allows");
     let files: Vec<PathBuf> = (0..6).map(|index| ground.file(&format!("file-{index}"))).collect();
     let running = ground.place.directory("running");
     let text = format!(
@@ -164,13 +174,12 @@ fn several_decide_at_once_and_no_more_than_the_rule_allows() {
     let counts = fs::read_to_string(ground.place.path("running.count")).expect("the script wrote it");
     let most = counts.lines().filter_map(|line| line.trim().parse::<u32>().ok()).max();
     assert!(most == Some(2) || most == Some(3), "{counts}");
-    drop(watchdog);
 }
 
 #[test]
 fn whatever_happens_to_the_daemon_and_its_guard_everybody_goes_on() {
     const LIMIT: Duration = Duration::from_secs(1);
-    let (ground, watchdog) = begin!("whatever_happens_to_the_daemon_and_its_guard_everybody_goes_on");
+    let (ground, _alone) = begin_alone!("whatever_happens_to_the_daemon_and_its_guard_everybody_goes_on");
     let files: Vec<PathBuf> = (0..50).map(|index| ground.file(&format!("file-{index}"))).collect();
     let rules = deciding(&ground, UNDECIDED, "verdict-default = \"deny\"").replace("5s", "1s");
     for round in 0..rounds() {
@@ -201,7 +210,6 @@ fn whatever_happens_to_the_daemon_and_its_guard_everybody_goes_on() {
             }
         }
     }
-    drop(watchdog);
 }
 
 #[test]
@@ -218,8 +226,8 @@ fn a_guard_that_was_killed_is_missed_and_replaced() {
 
 #[test]
 fn openers_of_one_file_share_a_run_and_its_verdict_is_kept_until_the_file_is_modified() {
-    let (ground, watchdog) =
-        begin!("openers_of_one_file_share_a_run_and_its_verdict_is_kept_until_the_file_is_modified");
+    let (ground, _alone) =
+        begin_alone!("openers_of_one_file_share_a_run_and_its_verdict_is_kept_until_the_file_is_modified");
     let (file, gate) = (ground.file("file"), ground.place.path("gate"));
     let text = format!("#!/bin/sh\nwhile [ ! -e {} ]; do sleep 0.01; done\n", gate.display());
     let rules = deciding(&ground, &text, "verdict-cache = \"5m\"").replace("5s", "30s");
@@ -234,7 +242,6 @@ fn openers_of_one_file_share_a_run_and_its_verdict_is_kept_until_the_file_is_mod
     assert!(Opener::run(&["sh".as_ref(), "-c".as_ref(), write.as_ref()]).wait().is_allowed);
     assert!(open(&file).is_allowed && open(&file).is_allowed);
     assert_eq!(count(&daemon, "run started"), 2, "{}", daemon.log());
-    drop(watchdog);
 }
 
 #[test]
@@ -252,7 +259,7 @@ fn a_denied_opener_gets_the_error_that_the_rule_names() {
 
 #[test]
 fn without_descriptors_the_default_holds_and_nobody_is_forgotten() {
-    let (ground, watchdog) = begin!("without_descriptors_the_default_holds_and_nobody_is_forgotten");
+    let (ground, _alone) = begin_alone!("without_descriptors_the_default_holds_and_nobody_is_forgotten");
     let files: Vec<PathBuf> = (0..40).map(|index| ground.file(&format!("file-{index}"))).collect();
     let rules = deciding(&ground, DECIDE, "verdict-default = \"deny\"").replace("5s", "1s");
     let daemon = start(&ground, &rules);
@@ -270,7 +277,6 @@ fn without_descriptors_the_default_holds_and_nobody_is_forgotten() {
         wait_until(|| open(&files[0]).is_allowed, || daemon.log());
     }
     assert_eq!(guard_of(&daemon), guard, "it went on all the time");
-    drop(watchdog);
 }
 
 #[test]
