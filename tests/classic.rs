@@ -10,12 +10,11 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
-use harness::{Daemon, NOBODY, Place, facron, wait_until};
+use harness::{Daemon, NOBODY, Place, wait_until};
 
 /// A table, a program that records its arguments, and the directory that the table is about.
 struct Story {
     place: Place,
-    user: u32,
     record: PathBuf,
 }
 
@@ -30,7 +29,7 @@ impl Story {
             out.to_str().expect("UTF-8")
         );
         let record = place.script("record", &text);
-        Story { place, user, record }
+        Story { place, record }
     }
 
     /// The path of something in the directory.
@@ -45,7 +44,9 @@ impl Story {
             .replace("IN/", &format!("{}/", input.to_str().expect("UTF-8")))
             .replace("RECORD", self.record.to_str().expect("UTF-8"));
         let table = self.place.file("table", &table);
-        let import = facron(self.user)
+        let import = self
+            .place
+            .facron()
             .args(["import", "--from", dialect])
             .arg(table)
             .output()

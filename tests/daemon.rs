@@ -62,7 +62,8 @@ fn a_classic_line_becomes_a_rule_that_runs() {
             format!("{} FAN_MODIFY|FAN_EVENT_ON_CHILD {} fromFacron $$\n", input.display(), script.display());
         place.file("facron.conf", &classic);
 
-        let import = facron(user)
+        let import = place
+            .facron()
             .args(["import", "--debounce", "100ms", "--timeout", "10s", "--concurrency", "1"])
             .arg(place.path("facron.conf"))
             .output()
@@ -72,7 +73,8 @@ fn a_classic_line_becomes_a_rule_that_runs() {
         let rules = String::from_utf8(import.stdout).expect("a rule file is UTF-8");
         place.file("facron.toml", &rules);
 
-        let check = facron(user)
+        let check = place
+            .facron()
             .args(["check", "--strict", "-c"])
             .arg(place.path("facron.toml"))
             .output()
@@ -400,7 +402,7 @@ fn descriptors_are_closed_before_the_ids_change_and_groups_change_before_the_use
         (place.path("trace"), "setsid,close_range,setgroups,setresgid,setresuid,chdir,prctl,execve");
     let mut command = Command::new("strace");
     // -D: strace is the child, and the daemon is what was started.
-    command.args(["-D", "-f", "-qq", "-e", calls, "-o"]).arg(&trace).arg(facron(0).get_program());
+    command.args(["-D", "-f", "-qq", "-e", calls, "-o"]).arg(&trace).arg(facron().get_program());
     let mut daemon = Daemon::spawn(command, &place, &[]);
     daemon.wait_for_log("ready rules=");
     fs::write(path.join("f"), "x").expect("written");

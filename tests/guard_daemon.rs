@@ -362,7 +362,7 @@ fn what_must_not_be_guarded_is_refused_by_check_and_at_load() {
         (rule(&input, "timeout = \"5s\"\nmark = \"filesystem\""), "file system"),
     ] {
         let file = ground.place.file("facron.toml", &rules);
-        let output = facron(0).arg("check").arg("-c").arg(&file).output().expect("facron starts");
+        let output = facron().arg("check").arg("-c").arg(&file).output().expect("facron starts");
         let said =
             format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         assert_eq!(output.status.code(), Some(1), "{rules}\n{said}");
@@ -379,7 +379,7 @@ fn status_tells_how_a_guarded_rule_is_watched() {
     let public = ground.file("public");
     let _daemon = start(&ground, &deciding(&ground, DECIDE, ""));
     assert!(open(&public).is_allowed);
-    let output = facron(0)
+    let output = facron()
         .args(["status", "--format", "json"])
         .env("RUNTIME_DIRECTORY", ground.place.path("run"))
         .output()

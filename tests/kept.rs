@@ -74,7 +74,7 @@ impl Keeper {
         // Standard input and output are what a process can be started with; the shell puts them in their places.
         let begin = "exec 3<&0 4<&1 </dev/null >/dev/null; LISTEN_PID=$$ exec \"$@\"";
         let only = "exec 3<&0 </dev/null >/dev/null; LISTEN_PID=$$ exec \"$@\"";
-        let program = facron(0);
+        let program = facron();
         let mut command = Command::new("/bin/sh");
         command.arg("-c").arg(if self.kept.len() == 2 { begin } else { only });
         command.arg("sh").arg(program.get_program());

@@ -20,7 +20,7 @@ struct Daemon(Child);
 
 impl Daemon {
     fn start(place: &Place, change: impl FnOnce(&mut Command)) -> Daemon {
-        let mut command = facron(nix::unistd::geteuid().as_raw());
+        let mut command = facron();
         command.arg("run").arg("-c").arg(place.path("facron.toml"));
         command.env("STATE_DIRECTORY", place.path("state")).env("RUNTIME_DIRECTORY", place.path("run"));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -67,7 +67,7 @@ fn lines(path: &Path) -> usize {
 
 /// Asks the daemon; what is said on the standard output, and on the other.
 fn ask(place: &Place, arguments: &[&str]) -> (String, String) {
-    let mut command = facron(nix::unistd::geteuid().as_raw());
+    let mut command = facron();
     command.args(arguments).env("RUNTIME_DIRECTORY", place.path("run"));
     let output = command.output().expect("facron starts");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();

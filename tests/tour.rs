@@ -58,7 +58,7 @@ fn seconds(word: &str) -> String {
 }
 
 fn said(place: &Place, arguments: &[&str]) -> String {
-    let mut command = facron(0);
+    let mut command = facron();
     command.current_dir(place.path("")).env("RUNTIME_DIRECTORY", place.path("run")).stderr(Stdio::inherit());
     let output = command.args(arguments).output().expect("facron starts");
     String::from_utf8(output.stdout).expect("UTF-8")
@@ -103,7 +103,7 @@ fn the_tour_shows_what_the_program_says() {
 
     let log = place.path("log");
     let read = || fs::read_to_string(&log).unwrap_or_default();
-    let mut command: Command = facron(0);
+    let mut command: Command = facron();
     command
         .args(["run", "-c", "rules.toml"])
         .current_dir(place.path(""))

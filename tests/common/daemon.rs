@@ -15,6 +15,8 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 /// nobody: who tests run as when they are about a normal user.
 pub const NOBODY: u32 = 65534;
 
+const PROGRAM: &str = env!("CARGO_BIN_EXE_facron");
+
 /// A directory that belongs to the test's user and to nobody else, with a tmpfs of its own where that user is root.
 pub struct Place {
     root: PathBuf,
@@ -43,7 +45,30 @@ impl Place {
             place.directory(directory);
         }
         fs::set_permissions(place.path("state"), fs::Permissions::from_mode(0o700)).expect("chmod");
+        if place.is_of_another() {
+            // Where it was built, other users may not get to it.
+            fs::copy(PROGRAM, place.path("facron")).expect("a copy");
+        }
         place
+    }
+
+    /// Whether root tests here for another user.
+    fn is_of_another(&self) -> bool {
+        is_root() && self.user != 0
+    }
+
+    /// The binary where the place's user may run it.
+    pub fn program(&self) -> PathBuf {
+        if self.is_of_another() { self.path("facron") } else { PROGRAM.into() }
+    }
+
+    /// The binary as the place's user.
+    pub fn facron(&self) -> Command {
+        let mut command = with_clean_environment(&self.program());
+        if self.is_of_another() {
+            command.uid(self.user).gid(self.user);
+        }
+        command
     }
 
     pub fn path(&self, name: impl AsRef<Path>) -> PathBuf {
@@ -77,7 +102,7 @@ impl Place {
     }
 
     fn give(&self, path: &Path) {
-        if is_root() && self.user != 0 {
+        if self.is_of_another() {
             std::os::unix::fs::chown(path, Some(self.user), Some(self.user)).expect("chown");
         }
     }
@@ -114,14 +139,14 @@ impl Daemon {
 
     /// Starts it with the rule file that is there, and more arguments.
     pub fn launch_with(place: &Place, arguments: &[&str]) -> Daemon {
-        Daemon::launch_by(facron(place.user), place, arguments)
+        Daemon::launch_by(place.facron(), place, arguments)
     }
 
     /// Starts it where it does not hear of the mounts of other tests, and waits until it says `ready`.
     pub fn start_alone(place: &Place, rules: &str) -> Daemon {
         place.file("facron.toml", rules);
         let mut command = Command::new("unshare");
-        command.args(["--mount", "--propagation", "private", "--", env!("CARGO_BIN_EXE_facron")]);
+        command.args(["--mount", "--propagation", "private", "--", PROGRAM]);
         let daemon = Daemon::launch_by(command, place, &[]);
         daemon.wait_for_log("ready rules=");
         daemon
@@ -194,13 +219,14 @@ impl Drop for Daemon {
     }
 }
 
-/// The binary, as this user.
-pub fn facron(user: u32) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_facron"));
+/// The binary, as the user who tests.
+pub fn facron() -> Command {
+    with_clean_environment(Path::new(PROGRAM))
+}
+
+fn with_clean_environment(program: &Path) -> Command {
+    let mut command = Command::new(program);
     command.env_clear().env("PATH", "/usr/bin:/bin:/usr/sbin:/sbin").env("HOME", "/");
-    if is_root() && user != 0 {
-        command.uid(user).gid(user);
-    }
     command
 }
 

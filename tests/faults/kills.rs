@@ -133,7 +133,7 @@ fn a_pause_outlives_the_daemon_and_so_does_what_came_during_it() {
 }
 
 fn control(place: &Place, arguments: &[&str]) {
-    let mut command = crate::harness::facron(0);
+    let mut command = crate::harness::facron();
     command.args(arguments).env("RUNTIME_DIRECTORY", place.path("run"));
     let output = command.output().expect("facron starts");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -176,7 +176,7 @@ fn two_daemons_do_not_share_a_place() {
         [("both", "run", "state"), ("runtime", "run", "other"), ("state", "other", "state")]
     {
         let started = std::time::Instant::now();
-        let mut second = crate::harness::facron(0);
+        let mut second = crate::harness::facron();
         second.args(["run", "-c"]).arg(place.path("facron.toml"));
         second.env("STATE_DIRECTORY", place.path(state)).env("RUNTIME_DIRECTORY", place.path(runtime));
         let output = second.output().expect("facron starts");

@@ -196,7 +196,7 @@ fn a_log_that_nobody_reads_holds_nothing_up() {
     let recorder = Recorder::new(&place, 4, chatter);
     let input = place.input();
     place.file("facron.toml", &recorder.rule("rule", &input, "concurrency = 4"));
-    let mut command = facron(0);
+    let mut command = facron();
     command.args(["run", "-v", "-c"]).arg(place.path("facron.toml"));
     command.env("STATE_DIRECTORY", place.path("state")).env("RUNTIME_DIRECTORY", place.path("run"));
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
@@ -278,7 +278,7 @@ fn counters_add_up_at_any_moment() {
 }
 
 fn status(place: &Place) -> serde_json::Value {
-    let mut command = facron(0);
+    let mut command = facron();
     command.args(["status", "--format", "json"]).env("RUNTIME_DIRECTORY", place.path("run"));
     let output = command.output().expect("facron starts");
     serde_json::from_slice(&output.stdout)

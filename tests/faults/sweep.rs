@@ -82,7 +82,7 @@ fn calls_before_main() -> Vec<String> {
     let place = Place::new(0);
     let trace = place.path("trace");
     let mut command = Command::new("strace");
-    command.arg("-o").arg(&trace).arg(facron(0).get_program()).arg("--version");
+    command.arg("-o").arg(&trace).arg(facron().get_program()).arg("--version");
     assert!(command.stdout(Stdio::null()).status().expect("strace starts").success());
     let trace = fs::read_to_string(trace).expect("a trace");
     let calls: Vec<String> =
@@ -103,7 +103,7 @@ fn live_with(calls: &str, error: &str, number: u32) -> (Fate, bool) {
     let mut command = Command::new("strace");
     command.arg("-qq").arg("-o").arg(&trace).args(["-e", &format!("trace={calls}")]);
     command.args(["-e", &format!("inject={calls}:error={error}:when={number}")]);
-    command.arg(facron(0).get_program()).args(["run", "-c"]).arg(place.path("facron.toml"));
+    command.arg(facron().get_program()).args(["run", "-c"]).arg(place.path("facron.toml"));
     command.env_clear().env("PATH", "/usr/bin:/bin").env("HOME", "/");
     command.env("STATE_DIRECTORY", place.path("state")).env("RUNTIME_DIRECTORY", place.path("run"));
     let log = fs::File::create(place.path("traced-log")).expect("a log can be made");
