@@ -9,7 +9,7 @@ mod harness;
 
 use std::fs;
 use std::io::Write as _;
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -237,7 +237,7 @@ fn a_user_is_told_which_capability_is_missing_and_the_rest_goes_on() {
 fn start_in_user_namespace(place: &Place, rules: &str) -> Daemon {
     place.file("facron.toml", rules);
     let mut command = Command::new("unshare");
-    let wait_for_maps = format!("read -r _; exec {} \"$@\"", env!("CARGO_BIN_EXE_facron"));
+    let wait_for_maps = format!("read -r _; exec {} \"$@\"", place.program().display());
     command.uid(NOBODY).gid(NOBODY).args(["--user", "sh", "-c", &wait_for_maps, "sh"]).stdin(Stdio::piped());
     let mut daemon = Daemon::spawn(command, place, &[]);
     let own = fs::read_link("/proc/self/ns/user").expect("it is ours");
@@ -282,20 +282,41 @@ fn what_there_is_no_mark_for_is_said_and_found_once_there_is_one() {
 }
 
 #[test]
-fn a_directory_that_comes_and_may_not_be_read_is_said() {
-    if !common::require_root("a_directory_that_comes_and_may_not_be_read_is_said") {
+fn a_directory_that_may_not_be_read_is_said_and_watched_once_it_may() {
+    if !common::require_root("a_directory_that_may_not_be_read_is_said_and_watched_once_it_may") {
         return;
     }
     let place = Place::new(NOBODY);
     let tree = place.directory("in/tree");
     let rules = runs_of(&place, "tree", &tree, "scope = 'tree'", "");
+    let shut = ["early", "late"].map(|name| tree.join(name));
+    let shut_up = |path: &Path| fs::DirBuilder::new().mode(0o700).create(path).expect("root may");
+    let said = |path: &Path, count: usize| {
+        let what = "directories of the tree may not be read and are not watched";
+        format!("{what} rule=tree count={count} path={}\n", path.display())
+    };
+    let reason = || {
+        let status = place.facron().arg("status").env("RUNTIME_DIRECTORY", place.path("run")).output();
+        String::from_utf8(status.expect("facron starts").stdout).expect("UTF-8")
+    };
+    shut_up(&shut[0]);
     let daemon = Daemon::start(&place, &rules);
-    let shut = place.path("in/tree/shut");
-    fs::DirBuilder::new().mode(0o700).create(&shut).expect("root may");
-    daemon.wait_for_log(&format!(
-        "directories of the tree may not be read and are not watched rule=tree count=1 path={}\n",
-        shut.display()
-    ));
+    daemon.wait_for_log(&said(&shut[0], 1));
+    assert!(reason().contains("early may not be read"), "{}", reason());
+    shut_up(&shut[1]);
+    daemon.wait_for_log(&said(&shut[0], 2));
+    let unseen = shut.clone().map(|path| path.join("unseen"));
+    unseen.iter().for_each(|path| fs::write(path, "x").expect("root may"));
+    for path in &shut {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("root may");
+    }
+    wait_until(|| unseen.iter().all(|path| runs(&place, "tree").contains(path)), || daemon.log());
+    daemon.wait_for_log("all directories of the tree may be read and are watched rule=tree\n");
+    assert!(!reason().contains("may not be read"), "{}", reason());
+    let seen = shut.map(|path| path.join("seen"));
+    seen.iter().for_each(|path| fs::write(path, "x").expect("root may"));
+    wait_until(|| seen.iter().all(|path| runs(&place, "tree").contains(path)), || daemon.log());
+    assert_eq!(runs(&place, "tree").len(), 4, "{}", daemon.log());
 }
 
 /// Makes a file in a directory that is deeper than PATH_MAX.

@@ -128,7 +128,7 @@ fn print_all(args: &Args, global: &Global, mut monitor: Monitor, mut signals: Si
                 Notice::Degraded { reason, .. } => {
                     say(&format!("facron events: {}\n", escape::line(&reason)), global);
                 }
-                Notice::Unreadable { path, count, .. } => {
+                Notice::Unreadable { one: Some((path, count)), .. } => {
                     let path = escape::path(&path);
                     let what = format!("{count} directories may not be read and are not watched, as {path}");
                     say(&format!("facron events: {what}\n"), global);
@@ -141,6 +141,7 @@ fn print_all(args: &Args, global: &Global, mut monitor: Monitor, mut signals: Si
                     say("facron events: overflow: events were lost\n", global);
                 }
                 Notice::Armed { .. }
+                | Notice::Unreadable { one: None, .. }
                 | Notice::Settled
                 | Notice::RescanDone { .. }
                 | Notice::Keep { .. }

@@ -101,12 +101,17 @@ impl Daemon {
                     (book.watched_by, book.reason) = (Some(by), None);
                 }
             }
-            Notice::Unreadable { rule, path, count } => {
+            Notice::Unreadable { rule, one } => {
                 let name = &self.rules.rule(rule).name;
-                log::warn!(
-                    rule = name, count = count, path = escape::path(&path);
-                    "directories of the tree may not be read and are not watched"
-                );
+                match one {
+                    Some((path, count)) => log::warn!(
+                        rule = name, count = count, path = escape::path(&path);
+                        "directories of the tree may not be read and are not watched"
+                    ),
+                    None => {
+                        log::info!(rule = name; "all directories of the tree may be read and are watched")
+                    }
+                }
             }
             Notice::Unnameable { count } => {
                 log::warn!(

@@ -1,6 +1,7 @@
 //! How things are, for `facron status` and SIGUSR2.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use crate::control::{DaemonStatus, Response, RuleState, RuleStatus, RunCounts, Status, stamp};
 use crate::engine::DropReason;
@@ -90,7 +91,7 @@ impl Daemon {
             description: rule.description.clone(),
             path: paths(rule),
             state,
-            reason,
+            reason: reason.or_else(|| self.monitor.unreadable(id).map(unreadable)),
             watched_by: book.watched_by.clone(),
             contained_by: book.contained_by.clone(),
             matched: engine.counters.matched,
@@ -103,6 +104,15 @@ impl Daemon {
             last: book.last.as_deref().cloned(),
             decisions: with_decisions.then(decisions),
         }
+    }
+}
+
+/// Why a rule is watched not as a whole.
+fn unreadable((path, count): (&Path, usize)) -> String {
+    let path = escape::path(path);
+    match count {
+        1 => format!("{path} may not be read and is not watched"),
+        _ => format!("{count} directories may not be read and are not watched, as {path}"),
     }
 }
 

@@ -30,6 +30,7 @@ mod world;
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
@@ -150,6 +151,11 @@ impl Monitor {
             inheritance: Inheritance::default(),
             is_settled: false,
         })
+    }
+
+    /// What of a rule's trees may not be read: one directory, and how many they are.
+    pub fn unreadable(&self, rule: RuleId) -> Option<(&Path, usize)> {
+        self.world.roster.unreadable(rule)
     }
 
     /// What the kernel agreed to.
@@ -387,9 +393,7 @@ impl Monitor {
                 Message::Walked(number) => self.keep_walked(number),
                 Message::Users(users) => self.world.causes.learn(users),
                 Message::State(root, state) => self.world.note(root, state, notices),
-                Message::Unreadable(root, path, count) => {
-                    self.world.unreadable(root, &path, count, notices);
-                }
+                Message::Unreadable(root, one) => self.world.unreadable(root, one, notices),
                 Message::Settled(number) if number == self.rule_sets => self.is_settled = true,
                 Message::Settled(_) => {}
             }

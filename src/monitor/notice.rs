@@ -33,14 +33,12 @@ pub enum Notice {
         /// Whether it would work with a capability that is missing; the reason names it.
         lacks_privilege: bool,
     },
-    /// A rule is watched, but for some directories of its tree that may not be read.
+    /// A rule is watched, but for some directories of its trees that may not be read.
     Unreadable {
         /// Which rule.
         rule: RuleId,
-        /// One of the directories, without links.
-        path: PathBuf,
-        /// How many they are.
-        count: usize,
+        /// One of the directories, without links, and how many they are; none: all may be read again.
+        one: Option<(PathBuf, usize)>,
     },
     /// Something happened in directories that the kernel cannot name, since they are deeper than PATH_MAX.
     Unnameable {

@@ -1,7 +1,7 @@
 //! Which rules stand behind which root: the rules of the moment, by the paths that they wrote.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::inbox::RootOrder;
@@ -35,6 +35,8 @@ pub struct Root {
     pub demand: Demand,
     /// How it stands with it; none: not known yet.
     pub state: Option<RootState>,
+    /// A directory of its tree that may not be read, and how many there are.
+    unreadable: Option<(PathBuf, usize)>,
 }
 
 /// How it stands with a rule.
@@ -66,10 +68,11 @@ impl Roster {
                 self.next += 1;
                 RootId(self.next)
             });
-            let state = old.remove(&id).and_then(|root| root.state);
+            let (state, unreadable) =
+                old.remove(&id).map(|root| (root.state, root.unreadable)).unwrap_or_default();
             let demand = Demand::of(of_path.iter().map(|id| &rules.rule(*id).watch));
             self.by_path.insert(written.clone(), id);
-            self.roots.insert(id, Box::new(Root { written, rules: of_path, demand, state }));
+            self.roots.insert(id, Box::new(Root { written, rules: of_path, demand, state, unreadable }));
         }
         self.by_name = rules.iter().map(|(id, rule)| (Arc::clone(&rule.name), id)).collect();
         self.keep_told(rules);
@@ -115,6 +118,28 @@ impl Roster {
         root.state = Some(state);
         let rules = root.rules.clone();
         rules.into_iter().filter_map(|rule| Some((rule, self.news(rule)?))).collect()
+    }
+
+    /// Notes what of a root's tree may not be read; gives its rules, and what of all their trees may not be read.
+    pub fn note_unreadable(
+        &mut self,
+        id: RootId,
+        one: Option<(PathBuf, usize)>,
+    ) -> Vec<(RuleId, Option<(PathBuf, usize)>)> {
+        let Some(root) = self.roots.get_mut(&id) else { return Vec::new() };
+        root.unreadable = one;
+        let rules = root.rules.clone();
+        let owned = |(path, count): (&Path, usize)| (path.to_owned(), count);
+        rules.into_iter().map(|rule| (rule, self.unreadable(rule).map(owned))).collect()
+    }
+
+    /// What of a rule's trees may not be read: one directory, and how many they are.
+    pub fn unreadable(&self, rule: RuleId) -> Option<(&Path, usize)> {
+        let roots = self.rule(rule).watch.paths.iter().filter_map(|path| self.root(*self.by_path.get(path)?));
+        let parts = roots.filter_map(|root| root.unreadable.as_ref());
+        parts
+            .map(|(path, count)| (path.as_path(), *count))
+            .reduce(|(path, count), (_, more)| (path, count + more))
     }
 
     /// What is to be told of a rule, if all its roots are known and it was not told yet.

@@ -65,8 +65,9 @@ pub enum Message {
     Users(HashMap<String, u32>),
     /// How it stands with a root.
     State(RootId, RootState),
-    /// So many directories of a root's tree may not be read and are not watched; one of them.
-    Unreadable(RootId, PathBuf, usize),
+    /// One of the directories of a root's tree that may not be read and are not watched, and how many they are; none:
+    /// all may be read again.
+    Unreadable(RootId, Option<(PathBuf, usize)>),
     /// All roots of the rule set of this number are armed or degraded.
     Settled(u64),
 }

@@ -316,14 +316,11 @@ impl World {
         self.territories.forget();
     }
 
-    /// Tells of directories of a root's tree that are not watched.
-    pub fn unreadable(&self, root: RootId, path: &Path, count: usize, notices: &mut Vec<Notice>) {
-        let Some(root) = self.roster.root(root) else { return };
-        notices.extend(root.rules.iter().map(|rule| Notice::Unreadable {
-            rule: *rule,
-            path: path.to_owned(),
-            count,
-        }));
+    /// Tells of directories of a root's tree that are not watched: one of them, and how many they are.
+    pub fn unreadable(&mut self, root: RootId, one: Option<(PathBuf, usize)>, notices: &mut Vec<Notice>) {
+        for (rule, one) in self.roster.note_unreadable(root, one) {
+            notices.push(Notice::Unreadable { rule, one });
+        }
     }
 
     /// Notes how it stands with a root.

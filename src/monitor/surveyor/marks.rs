@@ -194,7 +194,7 @@ impl Surveyor {
             match self.roots.get_mut(id) {
                 // The rest of the tree is watched all the same.
                 Some(root) if is_part && errno == Errno::EACCES => {
-                    root.unreadable.get_or_insert_with(|| Box::new((path.to_owned(), 0))).1 += 1;
+                    root.unreadable.get_or_insert_default().add(path, since);
                     self.troubled.insert(*id);
                 }
                 Some(_) | None => self.trouble(*id, path, errno, since),

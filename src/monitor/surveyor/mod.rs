@@ -12,6 +12,7 @@ mod rescan;
 mod root;
 mod survey;
 mod trail;
+mod unreadable;
 mod walk;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
@@ -424,7 +425,7 @@ impl Surveyor {
                 root.walks_left = root.walks_left.saturating_sub(1);
                 match (root.is_graft, root.trouble.clone()) {
                     (true, Some(reason)) => self.degrade(*id, reason),
-                    (true, None) => Ok(()),
+                    (true, None) => self.tell_unreadable(*id),
                     (false, _) if root.walks_left == 0 => self.armed(*id),
                     (false, _) => Ok(()),
                 }

@@ -9,6 +9,7 @@ use super::super::inbox::RootOrder;
 use super::super::traffic::{By, Trouble};
 use super::blind::Blind;
 use super::trail::End;
+use super::unreadable::Unreadable;
 use crate::matcher;
 use crate::rule::{Rule, Scope};
 use crate::sys::clock;
@@ -39,9 +40,8 @@ pub struct Root {
     pub trouble: Option<Trouble>,
     /// Why errors of its file system are not heard, if a rule asks for them.
     pub deafness: Option<Box<Trouble>>,
-    /// Directories of its tree that may not be read: one of them and how many, since it was last followed; and how many
-    /// were told of.
-    pub unreadable: Option<Box<(PathBuf, usize)>>,
+    /// Directories of its tree that may not be read, and how many were told of.
+    pub unreadable: Option<Box<Unreadable>>,
     pub told_unreadable: usize,
     /// Where what happens is not seen.
     pub blind: Option<Box<Blind>>,

@@ -12,6 +12,7 @@ use super::Surveyor;
 use super::marks::trouble;
 use super::root::{Part, Root, Standing};
 use super::trail::{End, Place, Scout, Trail};
+use super::unreadable::Unreadable;
 use super::walk::{Purpose, Report, Walk};
 use crate::event::Origin;
 use crate::matcher::RootId;
@@ -57,7 +58,6 @@ impl Surveyor {
             root.standing = Some(Arc::new(Standing::of(&trail.end)));
             root.trouble = None;
             root.deafness = None;
-            root.unreadable = None;
             let attachments = self.own_part(&trail);
             touched.extend(attachments.iter().map(|attachment| attachment.directory.clone()));
             let old = self.index.attach(id, attachments.clone());
@@ -104,6 +104,7 @@ impl Surveyor {
     fn conclude(&mut self, id: RootId, end: End) -> Result<(), Over> {
         let Some(root) = self.roots.get_mut(&id) else { return Ok(()) };
         let Some(standing) = root.standing.clone() else { return Ok(()) };
+        let unreadable = root.unreadable.take();
         let before = match end {
             // What it led to is there for all we know; what happens there meanwhile is looked for when we can.
             End::Refused { .. } => {
@@ -136,7 +137,7 @@ impl Surveyor {
                 self.close_parts(id, Vec::new())?;
                 self.conclude_file(id, &parent, Path::new(&name), key, report)
             }
-            End::Directory(place) => self.conclude_directory(id, &place, report),
+            End::Directory(place) => self.conclude_directory(id, &place, report, unreadable),
             End::Foreign(point) => {
                 self.close_parts(id, Vec::new())?;
                 let is_new = before.is_some_and(|(before, _)| before != standing);
@@ -176,7 +177,13 @@ impl Surveyor {
         self.state(id, vec![By::Parent])
     }
 
-    fn conclude_directory(&mut self, id: RootId, place: &Place, report: Option<Report>) -> Result<(), Over> {
+    fn conclude_directory(
+        &mut self,
+        id: RootId,
+        place: &Place,
+        report: Option<Report>,
+        unreadable: Option<Box<Unreadable>>,
+    ) -> Result<(), Over> {
         self.watch_errors(id, place)?;
         if let (Some(report), Some(name), Some(parent)) =
             (&report, place.path.file_name(), place.path.parent())
@@ -214,7 +221,9 @@ impl Surveyor {
             walk.purpose == armed_before && parts.iter().any(|part| part.base == walk.base)
         };
         let going_on = self.walks.iter_mut().filter(goes_on).map(|walk| walk.purpose = arms.clone()).count();
-        for (path, since) in root.look_at_blind(&place.path).unwrap_or_default() {
+        let blind = root.look_at_blind(&place.path).unwrap_or_default();
+        let unreadable = unreadable.into_iter().flat_map(|unreadable| unreadable.into_places());
+        for (path, since) in blind.into_iter().chain(unreadable) {
             walks.push(Walk::new(path, arms.clone(), Some(missed(id, since))));
         }
         root.walks_left = walks.len() + going_on;
@@ -302,24 +311,33 @@ impl Surveyor {
 
     /// A root is armed as far as it can be.
     pub(super) fn armed(&mut self, id: RootId) -> Result<(), Over> {
-        self.tell_unreadable(id)?;
         let Some(root) = self.roots.get(&id) else { return Ok(()) };
         let ways = root.ways();
-        self.state(id, ways)
+        self.state(id, ways)?;
+        self.tell_unreadable(id)
     }
 
-    /// Tells of directories that may not be read, when there are twice as many as were told of.
+    /// Tells of directories that may not be read, when they are twice or half as many as were told of, or all may be
+    /// read again. They are looked at again later, but where only a part of the tree is watched here.
     pub(super) fn tell_unreadable(&mut self, id: RootId) -> Result<(), Over> {
         let Some(root) = self.roots.get_mut(&id) else { return Ok(()) };
-        let Some((path, count)) = root.unreadable.as_deref() else {
-            root.told_unreadable = 0;
-            return Ok(());
+        let one = root.unreadable.as_ref().and_then(|unreadable| unreadable.sum());
+        let one = one.map(|(path, count)| (path.to_owned(), count));
+        let count = one.as_ref().map_or(0, |(_, count)| *count);
+        let told = root.told_unreadable;
+        let is_news = match (told, count) {
+            (0, 0) => false,
+            (0, _) | (_, 0) => true,
+            _ => count >= 2 * told || told >= 2 * count,
         };
-        if *count < (2 * root.told_unreadable).max(1) {
-            return Ok(());
+        if is_news {
+            root.told_unreadable = count;
         }
-        root.told_unreadable = *count;
-        self.outbox.tell(Message::Unreadable(id, path.clone(), *count))
+        let is_graft = root.is_graft;
+        if count > 0 && !is_graft && !self.retries.contains_key(&id) {
+            self.retry_later(id, RETRY_DELAYS.1);
+        }
+        if is_news { self.outbox.tell(Message::Unreadable(id, one)) } else { Ok(()) }
     }
 
     /// A walk through trees that are armed is over; what it could not mark or read is told. A root that is being armed
@@ -350,7 +368,10 @@ impl Surveyor {
                 self.tell_state(id, RootState::Deaf(ways, deafness))
             }
             (None, None) => {
-                self.retries.remove(&id);
+                match root.unreadable {
+                    Some(_) => self.retry_later(id, RETRY_DELAYS.1),
+                    None => drop(self.retries.remove(&id)),
+                }
                 self.tell_state(id, RootState::Armed(ways))
             }
         }
