@@ -73,30 +73,72 @@ fn works_where_it_watches(code: &'static Code, written: &WrittenRule) -> Option<
     Some(finding.with_help("leave `ignore-self` at true, or work elsewhere"))
 }
 
-/// Pairs of rules that start each other; each rule is in one of them at most.
+/// Rules that start each other in a circle; each rule is in one of them at most.
 fn circles<'t>(code: &'static Code, suspects: &[(&'t WrittenRule, Vec<Write>)]) -> Vec<Found<'t>> {
     let mut by_path: HashMap<&Path, Vec<usize>> = HashMap::new();
-    let mut findings = Vec::new();
-    for (index, (written, writes)) in suspects.iter().enumerate() {
-        let back =
-            |other: &(&WrittenRule, Vec<Write>)| other.1.iter().any(|write| feeds(write, &written.rule));
-        // The pair is said at the later of the two, so only rules before this one are looked at.
-        let pair = writes.iter().find_map(|write| {
-            let near = write.path.ancestors().filter_map(|ancestor| by_path.get(ancestor)).flatten();
-            let mut near = near.take(NEIGHBOURS_MAX).map(|other| &suspects[*other]);
-            near.find(|other| feeds(write, &other.0.rule) && back(other)).map(|other| (write, other.0))
+    for (index, (written, _)) in suspects.iter().enumerate() {
+        written.rule.watch.paths.iter().for_each(|path| by_path.entry(path).or_default().push(index));
+    }
+    let started_by = |index: usize| -> Vec<Start> {
+        let starts = suspects[index].1.iter().flat_map(|write| {
+            let near = write.path.ancestors().filter_map(|ancestor| by_path.get(ancestor)).flatten().copied();
+            let others = near.take(NEIGHBOURS_MAX).filter(move |other| *other != index);
+            let fed = others.filter(|other| feeds(write, &suspects[*other].0.rule));
+            fed.map(|rule| Start { by: write.key, rule })
         });
-        if let Some((write, other)) = pair {
-            let message = format!("`{}` and `{}` start each other", written.rule.name, other.rule.name);
-            let finding = code.at(written.source, written.span(write.key), message);
-            let finding = finding.with_related(other.source, other.span(KeyId::Name), "the other one");
-            findings.push((Some(*written), finding));
-        }
-        for path in &written.rule.watch.paths {
-            by_path.entry(path).or_default().push(index);
+        starts.collect()
+    };
+    let mut findings = Vec::new();
+    let mut is_known = vec![false; suspects.len()];
+    let mut is_said = vec![false; suspects.len()];
+    let mut place: Vec<Option<usize>> = vec![None; suspects.len()];
+    for first in 0..suspects.len() {
+        // The way on which we are: rules, each with what it starts and is still to be followed.
+        let mut way: Vec<(usize, Vec<Start>)> = Vec::new();
+        let mut next = (!is_known[first]).then_some(first);
+        loop {
+            if let Some(rule) = next.take() {
+                is_known[rule] = true;
+                place[rule] = Some(way.len());
+                way.push((rule, started_by(rule)));
+            }
+            let Some((rule, starts)) = way.last_mut() else { break };
+            let Some(start) = starts.pop() else {
+                place[*rule] = None;
+                way.pop();
+                continue;
+            };
+            if !is_known[start.rule] {
+                next = Some(start.rule);
+            } else if let Some(begin) = place[start.rule]
+                && !way[begin..].iter().any(|(rule, _)| is_said[*rule])
+            {
+                way[begin..].iter().for_each(|(rule, _)| is_said[*rule] = true);
+                let circle: Vec<&'t WrittenRule> =
+                    way[begin..].iter().map(|(rule, _)| suspects[*rule].0).collect();
+                findings.push(circle_finding(code, &circle, start.by));
+            }
         }
     }
     findings
+}
+
+/// A rule that a run of another one starts, by what a key says.
+struct Start {
+    by: KeyId,
+    rule: usize,
+}
+
+/// The circle is said at the rule that closes it.
+fn circle_finding<'t>(code: &'static Code, circle: &[&'t WrittenRule], key: KeyId) -> Found<'t> {
+    let (last, others) = circle.split_last().expect("two rules at least");
+    let names: Vec<String> = others.iter().map(|other| format!("`{}`", other.rule.name)).collect();
+    let message = format!("{} and `{}` start each other", names.join(", "), last.rule.name);
+    let mut finding = code.at(last.source, last.span(key), message);
+    for other in others {
+        finding = finding.with_related(other.source, other.span(KeyId::Name), "this one too");
+    }
+    (Some(last), finding)
 }
 
 /// A place that a run of a rule writes to.
