@@ -2,8 +2,8 @@
 //! is not asked.
 //!
 //! A file's content is a number that only grows. The recorder writes down what it finds when it starts: a run that
-//! saw the number, or a higher one, started at or after that change. It holds a lock for its path and one of so many
-//! slots as there may be runs: where it cannot take them, two runs overlapped, or there were too many.
+//! saw the number, or a higher one, started at or after that change. It holds a lock for its rule and path, and one of so
+//! many slots as its rule may have runs: where it cannot take them, two runs overlapped, or there were too many.
 
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsString;
@@ -15,10 +15,10 @@ use crate::harness::{PATIENCE, Place};
 
 /// The recorder: appends a line when it starts, one when it ends, and one for each promise that it finds broken.
 const RECORDER: &str = r#"#!/bin/sh
-exec 7>>"@OUT@/history" 8>"@OUT@/locks/${1##*/}"
+exec 7>>"@OUT@/history" 8>"@OUT@/locks/$FACRON_RULE ${1##*/}"
 flock -n 8 || echo "overlap $FACRON_RUN $1" >&7
 slot=0
-while exec 9>"@OUT@/slots/$slot"; ! flock -n 9; do
+while exec 9>"@OUT@/slots/$FACRON_RULE $slot"; ! flock -n 9; do
     slot=$((slot + 1))
     if [ "$slot" -ge @SLOTS@ ]; then echo "crowd $FACRON_RUN $1" >&7; break; fi
 done
@@ -54,7 +54,7 @@ pub struct History {
 }
 
 impl Recorder {
-    /// A recorder of single paths. `slots` runs may be there at once; each does `work`, shell commands, meanwhile.
+    /// A recorder of single paths. `slots` runs of a rule may be there at once; each does `work`, shell commands, meanwhile.
     pub fn new(place: &Place, slots: usize, work: &str) -> Recorder {
         let text = RECORDER.replace("@SLOTS@", &slots.to_string()).replace("@WORK@", work);
         Recorder::with_text(place, &text)

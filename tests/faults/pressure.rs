@@ -234,7 +234,7 @@ fn counters_add_up_at_any_moment() {
         return;
     }
     let place = Place::new(0);
-    let recorder = Recorder::new(&place, 3, "");
+    let recorder = Recorder::new(&place, 2, "");
     let input = place.input();
     let rules = recorder.rule("skips", &input, "on-busy = 'skip'\nconcurrency = 2")
         + &recorder.rule("waits", &input, "debounce = '50ms'\nmax-wait = '200ms'\nqueue-limit = 20");

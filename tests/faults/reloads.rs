@@ -69,7 +69,7 @@ fn what_waits_for_a_rule_outlives_reloads_of_others_and_a_kill() {
         return;
     }
     let place = Place::new(0);
-    let recorder = Recorder::new(&place, 2, "");
+    let recorder = Recorder::new(&place, 1, "");
     let (input, other) = (place.input(), place.directory("other"));
     let stays = recorder.rule("stays", &input, "debounce = '3s'");
     let (mut lives, mut changes) =
