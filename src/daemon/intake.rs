@@ -35,6 +35,9 @@ impl Daemon {
                 self.input(now, Input::Exited { run, exit });
                 self.error_tails.remove(&run);
             }
+            SupervisorNotice::NotStarted { run, failure } => {
+                self.input(now, Input::SpawnFailed { run, failure });
+            }
             SupervisorNotice::Output { run, rule, stream, text } => {
                 let text = escape::text(&text);
                 log::info!(rule = rule, run = run.0, stream = stream.as_str(), text = text; "output");

@@ -1,6 +1,7 @@
 //! What can hold the processes of a run together on this machine, and what a rule gets of it.
 
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::io;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use super::cgroups::Cgroups;
@@ -44,6 +45,33 @@ pub struct Containment {
     namespaces: Result<Namespaces, String>,
     /// Tried when the first rule asks for it, since it may move the daemon into a group of its own.
     pids: Option<Result<Pids, String>>,
+}
+
+/// Where a run that is held is started, by descriptors of its own.
+#[derive(Debug)]
+pub enum RemotePlace {
+    /// See [`Place::Session`].
+    Session,
+    /// See [`Place::Cgroup`].
+    Cgroup(OwnedFd),
+    /// See [`Place::Namespace`].
+    Namespace {
+        /// Stands for the first process of the namespace.
+        init: OwnedFd,
+        /// The namespace to come back to.
+        own: OwnedFd,
+    },
+}
+
+impl RemotePlace {
+    /// The place itself.
+    pub fn place(&self) -> Place<'_> {
+        match self {
+            RemotePlace::Session => Place::Session,
+            RemotePlace::Cgroup(group) => Place::Cgroup(group.as_fd()),
+            RemotePlace::Namespace { init, own } => Place::Namespace { init: init.as_fd(), own: own.as_fd() },
+        }
+    }
 }
 
 /// How one run is held, and what more it has to enter.
@@ -166,10 +194,24 @@ impl Containment {
     /// Where a run that is held is started.
     pub fn place<'r>(&'r self, hold: &'r Hold) -> Place<'r> {
         match (hold, &self.namespaces) {
-            (Hold::Cgroup(leaf), _) => Place::Cgroup(std::os::fd::AsFd::as_fd(&leaf.group)),
+            (Hold::Cgroup(leaf), _) => Place::Cgroup(leaf.group.as_fd()),
             (Hold::Namespace(namespace), Ok(namespaces)) => namespaces.place(namespace),
             _ => Place::Session,
         }
+    }
+
+    /// The same, for another thread.
+    ///
+    /// # Errors
+    /// When there are no descriptors left.
+    pub fn remote_place(&self, hold: &Hold) -> io::Result<RemotePlace> {
+        Ok(match self.place(hold) {
+            Place::Cgroup(group) => RemotePlace::Cgroup(group.try_clone_to_owned()?),
+            Place::Namespace { init, own } => {
+                RemotePlace::Namespace { init: init.try_clone_to_owned()?, own: own.try_clone_to_owned()? }
+            }
+            Place::Session | Place::NewNamespace => RemotePlace::Session,
+        })
     }
 
     /// The run is over, or was never started.

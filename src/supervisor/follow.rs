@@ -21,9 +21,9 @@ const LINGERING_MAX: usize = 256;
 
 impl Supervisor {
     pub(super) fn process_is_ready(&mut self, now: Moment, run: RunId, notices: &mut Vec<SupervisorNotice>) {
-        let Some(task) = self.tasks.get_mut(&run) else { return };
         // Before it is reaped, and its number can be given to another.
-        self.causes.hear();
+        self.hear();
+        let Some(task) = self.tasks.get_mut(&run) else { return };
         task.look_at_main(now);
         if task.is_running() {
             return;
@@ -40,7 +40,7 @@ impl Supervisor {
 
     /// Carries the end of a run further.
     pub(super) fn go_on(&mut self, now: Moment, run: RunId, notices: &mut Vec<SupervisorNotice>) {
-        let Some(task) = self.tasks.get_mut(&run) else { return };
+        let Some(task) = self.tasks.get_mut(&run) else { return self.go_on_starting(now, run, notices) };
         let step = task.step(now);
         if task.main().is_none() {
             self.causes.reaped(task.pid);

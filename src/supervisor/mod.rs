@@ -14,6 +14,7 @@ mod hold;
 mod holder;
 mod identity;
 mod input;
+mod launch;
 mod life;
 mod lookups;
 mod namespaces;
@@ -41,21 +42,19 @@ pub use throttle::{LINES_MAX, SPAN};
 
 use cause::Causes;
 use containment::Containment;
+use launch::{Begun, Starting};
 use lookups::Lookups;
-use output::Outlet;
-use refusal::refused_by_system;
-use start::{Habits, Start};
 use task::Task;
 use throttle::Throttle;
 use token::Token;
 
-use crate::engine::{Run, StartFailure, StartFailureClass, StopSignal};
+use crate::engine::StopSignal;
 use crate::event::RunId;
 use crate::moment::Moment;
 use crate::rule::Setting;
 use crate::sys::pipes;
 use crate::sys::poller::{Interest, Poller};
-use crate::sys::process::{self, Spawner};
+use crate::sys::process::{self, Spawner, Starter};
 use crate::sys::signals;
 
 /// Read from one pipe before the others have their turn: what a pipe holds.
@@ -83,6 +82,9 @@ pub struct Options {
 pub struct Supervisor {
     options: Options,
     spawner: Spawner,
+    /// For starts that may wait for somebody else.
+    starter: Starter<Begun>,
+    starting: BTreeMap<RunId, Starting>,
     containment: Containment,
     causes: Causes,
     poller: Poller,
@@ -114,9 +116,13 @@ impl Supervisor {
         if let Some(forks) = causes.descriptor() {
             poller.add(forks, Token::Forks.data(), READING)?;
         }
+        let starter = Starter::new()?;
+        poller.add(starter.as_fd(), Token::Starts.data(), READING)?;
         Ok(Supervisor {
             options,
             spawner,
+            starter,
+            starting: BTreeMap::new(),
             containment,
             causes,
             poller,
@@ -131,55 +137,6 @@ impl Supervisor {
             throttle: Throttle::default(),
             buffer: vec![0; READ_LEN].into(),
         })
-    }
-
-    /// Starts the process of a run; its end comes as [`SupervisorNotice::Exited`].
-    ///
-    /// # Errors
-    /// Why there is no process of the command; then no notice comes.
-    pub fn spawn(&mut self, run: &Run, notices: &mut Vec<SupervisorNotice>) -> Result<(), StartFailure> {
-        let started = self.start(run, notices);
-        self.rest_if_idle();
-        started
-    }
-
-    fn start(&mut self, run: &Run, notices: &mut Vec<SupervisorNotice>) -> Result<(), StartFailure> {
-        let habits = Habits {
-            inherited: &self.options.inherited,
-            is_insecure: self.options.is_insecure,
-            nice: self.nice,
-            resets_oom_score: self.resets_oom_score,
-        };
-        let mut start = Start::prepare(run, &habits, &mut self.lookups, &mut self.counter)?;
-        let mut held =
-            self.containment.hold(run.id, &run.rule.setting, &mut self.spawner, self.null.as_fd())?;
-        let place = self.containment.place(&held.hold);
-        let counted = held.counted.take();
-        self.causes.prepare();
-        let main = match start.spawn(&mut self.spawner, place, counted.as_ref(), self.null.as_fd()) {
-            Ok(main) => main,
-            Err(failure) => {
-                held.is_reusable = false;
-                self.containment.release(run.id, held);
-                return Err(failure);
-            }
-        };
-        let left_out = start.inlet.left_out.drain(..);
-        let rule = &run.rule.name;
-        let left_out =
-            left_out.map(|path| SupervisorNotice::PathLeftOut { run: run.id, rule: rule.clone(), path });
-        notices.extend(left_out);
-        let mut task = Task::new(run.id, run.rule.clone(), main, held);
-        if let Outlet::Pipes { out, err } = start.outlet {
-            task.read_from(out.0, err.0);
-        }
-        if let Err(error) = self.watch(&task) {
-            self.containment.release(run.id, task.abandon());
-            return Err(refused_by_system(StartFailureClass::Other, "watch the process", &error));
-        }
-        self.causes.started(run.id, task.pid);
-        self.tasks.insert(run.id, task);
-        Ok(())
     }
 
     /// What the runs of a rule with these settings would be held by.
@@ -203,6 +160,7 @@ impl Supervisor {
     /// The run that a process belongs to, or belonged to: a run in flight, or one that is over, where something of it
     /// goes on or it ended within the last two seconds. None: no run, or nobody knows any more.
     pub fn cause(&mut self, pid: i32) -> Option<RunId> {
+        self.note_births();
         self.causes.of(pid, self.containment.cgroups())
     }
 
@@ -218,11 +176,10 @@ impl Supervisor {
 
     /// Signals the processes of a run. Nothing happens to one whose end has been told.
     pub fn signal(&mut self, now: Moment, run: RunId, signal: StopSignal) {
-        if let Some(task) = self.tasks.get_mut(&run) {
-            task.signal(now, signal);
-            if task.is_ending() {
-                self.ending.insert(run, now);
-            }
+        let Some(task) = self.tasks.get_mut(&run) else { return self.signal_starting(now, run, signal) };
+        task.signal(now, signal);
+        if task.is_ending() {
+            self.ending.insert(run, now);
         }
     }
 
@@ -233,7 +190,8 @@ impl Supervisor {
             match Token::from_data(ready.token) {
                 Token::Process(run) => self.process_is_ready(now, run, notices),
                 Token::Pipe(run, stream) => self.pump(now, run, stream, 1, notices),
-                Token::Forks => self.causes.hear(),
+                Token::Forks => self.hear(),
+                Token::Starts => self.take_begun(now, notices),
             }
         }
         let due = self.ending.iter().filter(|(_, look_at)| **look_at <= now).map(|(run, _)| *run);
@@ -242,6 +200,7 @@ impl Supervisor {
         }
         let throttled = self.throttle.end_spans(now).into_iter();
         notices.extend(throttled.map(|(rule, amount)| SupervisorNotice::OutputThrottled { rule, amount }));
+        self.starter.look_after(now);
         if self.options.reaps_strangers {
             process::reap_strangers();
         }
@@ -249,17 +208,18 @@ impl Supervisor {
 
     /// When [`Supervisor::ready`] is to be called even if nothing becomes readable.
     pub fn next_deadline(&self) -> Option<Moment> {
-        self.ending.values().copied().chain(self.throttle.next_deadline()).min()
+        let own = [self.throttle.next_deadline(), self.starter.next_deadline()];
+        self.ending.values().copied().chain(own.into_iter().flatten()).min()
     }
 
-    /// The runs that have started and whose end has not been told.
+    /// The runs that have started, or are being started, and whose end has not been told.
     pub fn running(&self) -> impl ExactSizeIterator<Item = RunId> {
-        self.tasks.keys().copied()
+        self.tasks.keys().chain(self.starting.keys()).copied().collect::<Vec<_>>().into_iter()
     }
 
     /// While nothing runs nobody is to be woken by the forks of others.
     fn rest_if_idle(&mut self) {
-        if self.tasks.is_empty() {
+        if self.tasks.is_empty() && self.starting.is_empty() {
             self.causes.rest();
         }
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::engine::Exit;
+use crate::engine::{Exit, StartFailure};
 use crate::event::RunId;
 
 /// Something that happened to a run.
@@ -17,6 +17,13 @@ pub enum SupervisorNotice {
         /// The last of what it wrote to standard error, at most [`super::ERROR_TAIL_LEN`] bytes, where output goes
         /// into the log.
         error_tail: Vec<u8>,
+    },
+    /// A run did not start after all.
+    NotStarted {
+        /// Which.
+        run: RunId,
+        /// Why.
+        failure: StartFailure,
     },
     /// A run wrote a line.
     Output {

@@ -1,13 +1,14 @@
 //! Why a run did not start: from a step and an errno to a word for tools and a sentence for people.
 
-use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read as _};
-use std::os::unix::ffi::OsStrExt as _;
+use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
+use nix::sys::stat::Mode;
 use nix::sys::statvfs::{FsFlags, statvfs};
 
 use crate::engine::{StartFailure, StartFailureClass};
@@ -176,11 +177,20 @@ fn interpreter(program: &Path) -> Option<Vec<u8>> {
 /// The first bytes of a regular file, as far as they can be read.
 fn start_of(program: &Path) -> Vec<u8> {
     let mut start = Vec::new();
-    if program.is_file()
-        && let Ok(file) = File::open(OsStr::from_bytes(program.as_os_str().as_bytes()))
-    {
-        // What cannot be read is not part of the explanation.
-        let _ = file.take(256).read_to_end(&mut start);
-    }
+    // What cannot be read is not part of the explanation.
+    let _ = open_regular(program).and_then(|file| file.take(256).read_to_end(&mut start));
     start
+}
+
+/// Opens the very file that was found to be a regular one: by now there may be another in its place, which is waited
+/// for (a FIFO), or which does something when it is opened (a device).
+fn open_regular(program: &Path) -> io::Result<File> {
+    let place = File::from(open(program, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty())?);
+    if !place.metadata()?.is_file() {
+        return Err(Errno::EINVAL.into());
+    }
+    let itself = format!("/proc/self/fd/{}", place.as_raw_fd());
+    // Nor is a lease on it waited for.
+    let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+    Ok(File::from(open(itself.as_str(), flags, Mode::empty())?))
 }

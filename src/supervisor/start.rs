@@ -91,6 +91,12 @@ impl Start {
         })
     }
 
+    /// Whether the start may wait for somebody else: the command's user may stop it once it has that user's rights, and
+    /// lay its program where everybody waits.
+    pub fn may_wait(&self) -> bool {
+        self.person.credentials.is_some()
+    }
+
     /// Starts the process.
     ///
     /// # Errors

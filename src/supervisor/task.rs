@@ -25,7 +25,7 @@ use crate::sys::process::{Child, Ended};
 const OUTPUT_WAIT: Duration = Duration::from_secs(1);
 
 /// How long the kernel may take to end what was killed before it is said that it does not.
-const KILL_WAIT: Duration = Duration::from_secs(1);
+pub const KILL_WAIT: Duration = Duration::from_secs(1);
 
 /// How often a tree that is to go is looked at: at first, and when it has not gone for long.
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);
@@ -244,7 +244,7 @@ impl Task {
 }
 
 /// The longer a tree takes already, the less it matters to see at once that it has gone.
-fn next_look(now: Moment, since: Moment) -> Moment {
+pub fn next_look(now: Moment, since: Moment) -> Moment {
     now + (now.since(since) / 10).clamp(LOOK_INTERVAL, LOOK_INTERVAL_MAX)
 }
 

@@ -12,10 +12,12 @@ pub enum Token {
     Pipe(RunId, Stream),
     /// The kernel has told of forks.
     Forks,
+    /// A start is done.
+    Starts,
 }
 
 /// Bits for the kind of a token.
-const KIND_BITS: u32 = 2;
+const KIND_BITS: u32 = 3;
 
 impl Token {
     /// As a number.
@@ -25,6 +27,7 @@ impl Token {
             Token::Pipe(run, Stream::Out) => (1, run.0),
             Token::Pipe(run, Stream::Err) => (2, run.0),
             Token::Forks => (3, 0),
+            Token::Starts => (4, 0),
         };
         number << KIND_BITS | kind
     }
@@ -37,7 +40,8 @@ impl Token {
             1 => Token::Pipe(RunId(number), Stream::Out),
             2 => Token::Pipe(RunId(number), Stream::Err),
             3 => Token::Forks,
-            _ => unreachable!("two bits have no other values"),
+            4 => Token::Starts,
+            _ => unreachable!("only tokens are put into the poller"),
         }
     }
 }
@@ -50,7 +54,7 @@ mod tests {
     fn a_token_comes_back_from_its_number() {
         let run = RunId(u64::MAX >> KIND_BITS);
         let (out, err) = (Token::Pipe(run, Stream::Out), Token::Pipe(run, Stream::Err));
-        for token in [Token::Process(run), out, err, Token::Forks] {
+        for token in [Token::Process(run), out, err, Token::Forks, Token::Starts] {
             assert_eq!(Token::from_data(token.data()), token);
         }
     }

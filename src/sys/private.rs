@@ -5,9 +5,9 @@
 //! above it changes nothing.
 
 use std::fmt;
-use std::fs::{File, Permissions};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -47,16 +47,13 @@ impl fmt::Display for PrivateError {
 }
 
 impl PrivateDirectory {
-    /// Opens it as [`open_private`] does, and locks it: flock(2). Its mode becomes 0700.
+    /// Opens it as [`open_private`] does, and locks it: flock(2). The mode of one that was there stays as it is, lest
+    /// somebody's slip shuts `/` to everybody; nothing in it is for others to read anyway.
     ///
     /// # Errors
     /// It cannot be made or opened, is not ours alone, or is locked by another process.
     pub fn open(path: &Path) -> Result<PrivateDirectory, PrivateError> {
         let directory = File::from(open_private(path).map_err(PrivateError::Unfit)?);
-        let mode = directory.metadata().map_err(PrivateError::Failed)?.mode() & 0o7777;
-        if mode != 0o700 {
-            directory.set_permissions(Permissions::from_mode(0o700)).map_err(PrivateError::Failed)?;
-        }
         let locked = lock(directory).map_err(PrivateError::Failed)?;
         let descriptor = locked.ok_or(PrivateError::InUse)?;
         Ok(PrivateDirectory { descriptor, path: path.to_owned() })
@@ -132,19 +129,21 @@ impl PrivateDirectory {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::Permissions;
     use std::io::{Read as _, Write as _};
-    use std::os::unix::fs::symlink;
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
 
     use super::*;
 
     #[test]
-    fn a_directory_is_made_and_closed_to_others() {
+    fn a_directory_is_made_closed_to_others_and_one_that_is_there_keeps_its_mode() {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("a/b");
         drop(PrivateDirectory::open(&path).unwrap());
+        assert_eq!(path.metadata().unwrap().mode() & 0o7777, 0o700);
         std::fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
         drop(PrivateDirectory::open(&path).unwrap());
-        assert_eq!(path.metadata().unwrap().mode() & 0o7777, 0o700);
+        assert_eq!(path.metadata().unwrap().mode() & 0o7777, 0o755);
     }
 
     #[test]

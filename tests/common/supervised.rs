@@ -163,6 +163,21 @@ impl Supervised {
         end.expect("it was waited for")
     }
 
+    /// Whether a run that was to start on another thread did not, and why.
+    #[track_caller]
+    pub fn late_refusal(&mut self, run: RunId) -> Option<StartFailure> {
+        self.wait_for(|notice| match notice {
+            SupervisorNotice::Exited { run: of, .. } | SupervisorNotice::NotStarted { run: of, .. } => {
+                *of == run
+            }
+            _ => false,
+        });
+        self.notices.iter().find_map(|notice| match notice {
+            SupervisorNotice::NotStarted { run: of, failure } if *of == run => Some(failure.clone()),
+            _ => None,
+        })
+    }
+
     /// Starts a run of a rule and follows it to its end.
     #[track_caller]
     pub fn run(&mut self, rule: Rule) -> End {

@@ -34,7 +34,10 @@ fn runs(program: &Path, keys: &str) -> Rule {
 #[track_caller]
 fn refusal(rule: Rule, class: &str, words: &[&str]) -> StartFailure {
     let mut supervised = Supervised::new();
-    let failure = supervised.start(rule).expect_err(class);
+    let failure = match supervised.start(rule) {
+        Err(failure) => failure,
+        Ok(run) => supervised.late_refusal(run).expect(class),
+    };
     assert_eq!(failure.class.as_str(), class, "{failure:?}");
     for word in words {
         assert!(failure.message.contains(word), "no {word:?} in {failure:?}");

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use facron::engine::StartFailure;
 use facron::event::{Event, ObjectId};
 use facron::rule::Rule;
 use facron::sys::{handle, place};
@@ -32,11 +33,15 @@ fn event_on(path: &Path) -> Event {
 
 fn read(rule: Rule, event: Event) -> Result<String, String> {
     let mut supervised = Supervised::new();
-    let run = supervised.start_for(rule, vec![event]).map_err(|failure| {
+    let refused = |failure: StartFailure| {
         assert_eq!(failure.class.as_str(), "input", "{failure:?}");
         failure.message
-    })?;
-    Ok(supervised.end_of(run).out)
+    };
+    let run = supervised.start_for(rule, vec![event]).map_err(refused)?;
+    match supervised.late_refusal(run) {
+        Some(failure) => Err(refused(failure)),
+        None => Ok(supervised.end_of(run).out),
+    }
 }
 
 #[test]

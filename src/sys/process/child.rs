@@ -11,6 +11,7 @@ use std::ptr;
 use nix::errno::Errno;
 use nix::unistd::{chdir, setsid};
 
+use super::birth::Birth;
 use super::{Step, StepError};
 
 /// Everything that the child needs, in the form in which the kernel takes it.
@@ -37,6 +38,8 @@ pub(super) struct Plan<'r> {
     pub treated: &'r [c_int],
     /// The first process of a PID namespace: it leaves its dead to the kernel, and dies with the daemon.
     pub is_namespace_init: bool,
+    /// For those who see the child from elsewhere.
+    pub birth: &'r Birth,
     /// What went wrong, for the parent.
     pub error: Option<StepError>,
 }
@@ -53,6 +56,7 @@ pub(super) struct Ids<'r> {
 pub(super) extern "C" fn main(plan: *mut c_void) -> c_int {
     // SAFETY: The parent passes a plan that lives on its stack, and stands still until we have gone.
     let plan = unsafe { &mut *plan.cast::<Plan<'_>>() };
+    plan.birth.begin();
     let Err(error) = become_command(plan);
     plan.error = Some(error);
     // SAFETY: _exit(2) ends this process alone, without the daemon's exit handlers.

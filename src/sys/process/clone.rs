@@ -6,7 +6,7 @@
 //! posix_spawn(3) start processes in the same way. Nor is the table of descriptors copied (CLONE_FILES).
 
 use std::ffi::{c_int, c_void};
-use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd as _, BorrowedFd, RawFd};
 use std::ptr::{self, NonNull};
 
 use nix::errno::Errno;
@@ -66,7 +66,8 @@ impl Stack {
     }
 
     /// Makes a process that runs `entry` with this memory as its stack, and waits until it has run a program or
-    /// ended. Gives its id and a descriptor that stands for it (pidfd_open(2)).
+    /// ended. Gives its id; a descriptor that stands for it (pidfd_open(2)) is put where `pidfd` points to, before it
+    /// runs.
     ///
     /// # Errors
     /// Those of clone(2).
@@ -74,35 +75,32 @@ impl Stack {
     /// # Safety
     /// `entry` and all that it calls run in the memory of this process, with every lock as it was: no allocation,
     /// no lock, no panic, only system calls. The descriptors are those of this process too, until the child has made a
-    /// table of its own. It must not return. `argument` must be valid for it. Every signal
+    /// table of its own. It must not return. `argument` must be valid for it, and `pidfd` to be written. Every signal
     /// must be blocked, since a handler that ran in the child would change this process.
     pub unsafe fn clone(
         &mut self,
         entry: Entry,
         argument: *mut c_void,
         birthplace: Birthplace<'_>,
-    ) -> Result<(c_int, OwnedFd), Errno> {
+        pidfd: *mut RawFd,
+    ) -> Result<c_int, Errno> {
         let mut flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_FILES | libc::CLONE_PIDFD;
         if birthplace.is_namespace {
             flags |= libc::CLONE_NEWPID;
         }
-        let mut pidfd: RawFd = -1;
-        let pid = match birthplace.cgroup {
+        match birthplace.cgroup {
             // SAFETY: Our caller's promises are those that it asks for.
-            Some(cgroup) => unsafe { self.clone_into(cgroup, flags, entry, argument, &raw mut pidfd)? },
+            Some(cgroup) => unsafe { self.clone_into(cgroup, flags, entry, argument, pidfd) },
             None => {
                 // SAFETY: The top lies inside the mapping, one past its last byte.
                 let top = unsafe { self.bottom().add(STACK_LEN) };
                 let flags = flags | libc::SIGCHLD;
                 // SAFETY: Our caller's promises; the stack is not in use, since `self` is borrowed mutably and
                 // CLONE_VFORK lets us go on only when the child has left it.
-                let pid = unsafe { libc::clone(entry, top, flags, argument, &raw mut pidfd) };
-                Errno::result(pid)?
+                let pid = unsafe { libc::clone(entry, top, flags, argument, pidfd) };
+                Errno::result(pid)
             }
-        };
-        // SAFETY: With CLONE_PIDFD the kernel has put a new descriptor there, which nobody else owns.
-        let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
-        Ok((pid, pidfd))
+        }
     }
 
     /// The same by clone3(2), for what has no room in the flags of clone(2).

@@ -6,14 +6,17 @@
     reason = "starting and waiting are system calls that no safe crate has in the form needed"
 )]
 
+mod birth;
 mod child;
 mod clone;
 mod others;
+mod starter;
 mod wait;
 
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
 use std::ptr;
+use std::sync::Arc;
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
@@ -22,8 +25,10 @@ use nix::unistd::dup3;
 
 use super::pipes;
 
+pub use birth::Birth;
 pub use clone::CAN_BE_BORN_IN_CGROUP;
 pub use others::{all, group_of, is_zombie, session_of, state_of};
+pub use starter::Starter;
 pub use wait::{Child, Ended, Stranger, reap_strangers};
 
 use child::{Ids, Plan};
@@ -149,6 +154,7 @@ pub struct Spawner {
     treated: Vec<c_int>,
     /// Whether a child can be born in a control group, as far as is known.
     births_in_cgroup: bool,
+    birth: Arc<Birth>,
 }
 
 impl Spawner {
@@ -163,7 +169,13 @@ impl Spawner {
             desks: Desks::new()?,
             treated: child::treated_signals(),
             births_in_cgroup: CAN_BE_BORN_IN_CGROUP,
+            birth: Arc::default(),
         })
+    }
+
+    /// The child that is being made, for other threads.
+    pub fn birth(&self) -> Arc<Birth> {
+        Arc::clone(&self.birth)
     }
 
     /// Starts a process, and returns when its program runs.
@@ -204,6 +216,7 @@ impl Spawner {
             no_new_privs: recipe.no_new_privs,
             treated: &self.treated,
             is_namespace_init: matches!(recipe.place, Place::NewNamespace),
+            birth: &self.birth,
             error: None,
         };
         let mut birthplace = Birthplace::default();
@@ -226,7 +239,11 @@ impl Spawner {
         let made = Child::make(|| {
             // SAFETY: `child::main` keeps to system calls and does not return, the plan outlives the call, which
             // ends when the child has left our memory, and every signal is blocked.
-            unsafe { self.stack.clone(child::main, (&raw mut plan).cast(), birthplace) }
+            let pid = unsafe {
+                self.stack.clone(child::main, (&raw mut plan).cast(), birthplace, self.birth.place())
+            };
+            let pidfd = self.birth.end();
+            Ok((pid?, pidfd.expect("a child that was made has run")))
         });
         self.desks.clear();
         drop((blocked, visit));

@@ -10,9 +10,16 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use nix::errno::Errno;
 
-/// The ids of all children that a [`Child`] stands for. [`reap_strangers`] leaves them alone; so it is locked from
-/// before a child is made until it is in there.
-static OURS: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
+/// The children that [`reap_strangers`] leaves alone.
+#[derive(Debug)]
+struct Ours {
+    /// The ids of all that a [`Child`] stands for.
+    pids: BTreeSet<i32>,
+    /// Those that are being made, whose ids are not known yet.
+    births: usize,
+}
+
+static OURS: Mutex<Ours> = Mutex::new(Ours { pids: BTreeSet::new(), births: 0 });
 
 /// A child of ours that is not reaped.
 #[derive(Debug)]
@@ -33,9 +40,12 @@ pub enum Ended {
 impl Child {
     /// Makes a child by a function that gives its id and descriptor.
     pub(super) fn make(make: impl FnOnce() -> Result<(i32, OwnedFd), Errno>) -> Result<Child, Errno> {
+        ours().births += 1;
+        let made = make();
         let mut ours = ours();
-        let (pid, pidfd) = make()?;
-        ours.insert(pid);
+        ours.births -= 1;
+        let (pid, pidfd) = made?;
+        ours.pids.insert(pid);
         Ok(Child { pid, pidfd })
     }
 
@@ -72,7 +82,7 @@ impl Child {
     /// # Errors
     /// When we may not, or when it is gone.
     pub fn signal(&self, number: c_int) -> Result<(), Errno> {
-        send(&self.pidfd, number)
+        send(self.pidfd.as_raw_fd(), number)
     }
 
     /// Signals its process group, which cannot be another's, since its id is not free before we reap it: kill(2).
@@ -88,7 +98,7 @@ impl Child {
 impl Drop for Child {
     /// One that was not reaped becomes a stranger.
     fn drop(&mut self) {
-        ours().remove(&self.pid);
+        ours().pids.remove(&self.pid);
     }
 }
 
@@ -121,18 +131,21 @@ impl Stranger {
     /// # Errors
     /// When we may not, or when it is gone.
     pub fn signal(&self, number: c_int) -> Result<(), Errno> {
-        send(&self.0, number)
+        send(self.0.as_raw_fd(), number)
     }
 }
 
 /// Reaps every child that has ended and that no [`Child`] stands for: from before this program became this process,
 /// or orphans, where it is the first process of a container.
 ///
-/// One of ours that has ended may hide those behind it; it is reaped soon, and then they are found.
+/// One of ours that has ended may hide those behind it; it is reaped soon, and then they are found. While one is being
+/// made, nobody is reaped.
 pub fn reap_strangers() {
     let ours = ours();
-    while let Ok(Some((pid, _))) = wait(libc::P_ALL, 0, libc::WEXITED | libc::WNOHANG | libc::WNOWAIT) {
-        let is_reaped = !ours.contains(&pid)
+    while ours.births == 0
+        && let Ok(Some((pid, _))) = wait(libc::P_ALL, 0, libc::WEXITED | libc::WNOHANG | libc::WNOWAIT)
+    {
+        let is_reaped = !ours.pids.contains(&pid)
             && wait(libc::P_PID, pid.cast_unsigned(), libc::WEXITED | libc::WNOHANG).is_ok();
         if !is_reaped {
             break;
@@ -140,13 +153,14 @@ pub fn reap_strangers() {
     }
 }
 
-fn ours() -> MutexGuard<'static, BTreeSet<i32>> {
-    // Nothing that could panic is done while it is locked, and a set of numbers is whole after every insertion.
+fn ours() -> MutexGuard<'static, Ours> {
+    // Nothing that could panic is done while it is locked.
     OURS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn send(pidfd: &OwnedFd, number: c_int) -> Result<(), Errno> {
-    let (descriptor, no_info) = (pidfd.as_raw_fd(), std::ptr::null::<libc::siginfo_t>());
+/// pidfd_send_signal(2) by the number of a descriptor.
+pub(super) fn send(descriptor: RawFd, number: c_int) -> Result<(), Errno> {
+    let no_info = std::ptr::null::<libc::siginfo_t>();
     // SAFETY: pidfd_send_signal(2) with no siginfo acts as kill(2).
     Errno::result(unsafe { libc::syscall(libc::SYS_pidfd_send_signal, descriptor, number, no_info, 0) })
         .map(drop)
