@@ -2,6 +2,7 @@
 //! One test alone, since it changes what belongs to the whole process.
 
 #[path = "common/supervised.rs"]
+#[expect(dead_code, reason = "other tests use the rest")]
 mod supervised;
 
 use std::fs;

@@ -7,6 +7,7 @@ mod supervised;
 
 mod attribution;
 mod containment;
+mod held_up;
 mod hostile;
 mod identity;
 mod runs;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use facron::engine::{Exit, START_FAILURES, StartFailure};
 use facron::event::Event;
 use facron::rule::{Output, Rule};
-use facron::supervisor::Options;
+use facron::supervisor::{Options, SupervisorNotice};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
 use crate::common;
@@ -196,7 +196,8 @@ fn limits_that_cannot_be_set_are_said() {
     refusal(rule, "limits", &["resource limits"]);
     // RLIMIT_NPROC counts all processes of the user, and says no at execve(2).
     let mut other = Supervised::new();
-    other.start(script("exec sleep 1000", "user = 'nobody'")).expect("started");
+    other.start(script("echo here; exec sleep 1000", "user = 'nobody'")).expect("started");
+    other.wait_for(|notice| matches!(notice, SupervisorNotice::Output { .. }));
     let rule = runs(Path::new("/bin/true"), "user = 'nobody'\nlimits = { nproc = 0 }");
     assert!(refusal(rule, "resources", &["as many processes as it may"]).is_transient);
     drop(other);

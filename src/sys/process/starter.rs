@@ -42,6 +42,8 @@ struct State<T> {
     /// Threads, and those of them that have nothing to do.
     threads: usize,
     idle: usize,
+    /// When the last thread was made.
+    added: Moment,
     is_over: bool,
 }
 
@@ -63,6 +65,7 @@ impl<T: Send + 'static> Starter<T> {
             done: Vec::new(),
             threads: 0,
             idle: 0,
+            added: Moment::default(),
             is_over: false,
         };
         let shared = Shared { state: Mutex::new(state), has_work: Condvar::new(), wakeup: Wakeup::new()? };
@@ -124,7 +127,9 @@ impl<T: Send + 'static> Starter<T> {
         let shared = Arc::clone(&self.shared);
         let thread = std::thread::Builder::new().name("starter".to_owned()).stack_size(STACK_LEN);
         thread.spawn(move || shared.work(&mut spawner))?;
-        self.shared.lock().threads += 1;
+        let mut state = self.shared.lock();
+        state.threads += 1;
+        state.added = clock::monotonic();
         Ok(())
     }
 }
@@ -170,9 +175,8 @@ impl<T> Shared<T> {
 impl<T> State<T> {
     /// When the starts that wait are to get another thread.
     fn overdue_at(&self) -> Option<Moment> {
-        let is_held_up = !self.waiting.is_empty() && self.under_way.len() == self.threads;
-        let latest = self.under_way.iter().map(|start| start.since).max().filter(|_| is_held_up)?;
-        Some(latest + PATIENCE)
+        let latest = self.under_way.iter().map(|start| start.since).chain([self.added]).max();
+        latest.filter(|_| !self.waiting.is_empty()).map(|latest| latest + PATIENCE)
     }
 }
 

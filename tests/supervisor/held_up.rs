@@ -1,0 +1,58 @@
+//! Starts that somebody else holds up: the others go on, and the run can be ended all the same. Needs root.
+
+use std::fs::{self, File};
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use facron::engine::{Exit, StopSignal};
+use nix::errno::Errno;
+
+use crate::common;
+use crate::supervised::*;
+
+/// By which signal the holder is told (fcntl(2)); by default it is SIGIO, which would end us.
+const F_SETSIG: i32 = 10;
+
+/// Takes a lease on a program: who runs it waits until we give it back, or for `lease-break-time` (45 s).
+fn lease(program: &Path) -> File {
+    let file = File::open(program).expect("it is there");
+    for (command, argument) in [(F_SETSIG, libc::SIGURG), (libc::F_SETLEASE, libc::F_WRLCK)] {
+        let result = fcntl(&file, command, argument);
+        Errno::result(result).expect("root may lease what nobody has open");
+    }
+    file
+}
+
+#[expect(unsafe_code, reason = "nix knows no leases")]
+fn fcntl(file: &File, command: i32, argument: i32) -> i32 {
+    // SAFETY: fcntl(2) with these commands takes a number.
+    unsafe { libc::fcntl(file.as_raw_fd(), command, argument) }
+}
+
+#[test]
+fn a_start_that_a_user_holds_up_holds_up_nobody_else_and_can_be_ended() {
+    if !common::require_root("a_start_that_a_user_holds_up_holds_up_nobody_else_and_can_be_ended") {
+        return;
+    }
+    let directory = tempfile::tempdir().expect("a directory");
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).expect("ours");
+    let program = directory.path().join("program");
+    fs::copy("/bin/true", &program).expect("copied");
+    let lease = lease(&program);
+    let mut supervised = Supervised::new();
+    let held_up = |keys: &str| rule(&[program.to_str().expect("UTF-8")], &format!("user = 'nobody'\n{keys}"));
+    let first = supervised.start(held_up("")).expect("it is on its way");
+    let second = supervised.start(held_up("")).expect("it is on its way");
+    // Those of root, and those of the same user behind them.
+    assert_eq!(supervised.run(rule(&["/bin/true"], "")).exit, Exit::Code(0));
+    assert_eq!(supervised.run(rule(&["/bin/true"], "user = 'nobody'")).exit, Exit::Code(0));
+    assert_eq!(supervised.supervisor.running().collect::<Vec<_>>(), [first, second]);
+
+    supervised.signal(first, StopSignal::Ask(libc::SIGTERM));
+    supervised.signal(first, StopSignal::Kill);
+    assert_eq!(supervised.end_of(first).exit, Exit::Signal(libc::SIGKILL));
+    assert_eq!(supervised.supervisor.running().collect::<Vec<_>>(), [second]);
+    drop(lease);
+    assert_eq!(supervised.end_of(second).exit, Exit::Code(0));
+}
