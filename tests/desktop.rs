@@ -149,8 +149,14 @@ impl Daemon {
         self.desktop.ready(self.now);
     }
 
-    /// Waits until the child of the moment is at its end.
+    /// Waits until the child of the moment has started, and is at its end.
     fn wait_for_child(&mut self) {
+        self.wait_for_step();
+        self.wait_for_step();
+    }
+
+    /// Waits until the child of the moment has started, or is at its end.
+    fn wait_for_step(&mut self) {
         let limit = clock::monotonic() + Duration::from_secs(60);
         assert!(wait::until(self.desktop.as_fd(), wait::For::Reading, Some(limit)).expect("poll works"));
         self.desktop.ready(self.now);
@@ -245,16 +251,18 @@ fn a_bus_that_never_answers_delays_nobody_and_its_child_is_killed() {
     let _silent = UnixListener::bind(daemon.bus()).expect("bound");
     daemon.fail("a");
     daemon.fail("b");
+    daemon.wait_for_step();
     let deadline = daemon.desktop.next_deadline().expect("the child has one");
     assert_eq!(deadline, daemon.now + Duration::from_secs(5));
     let soon = clock::monotonic() + Duration::from_millis(300);
     assert!(!wait::until(daemon.desktop.as_fd(), wait::For::Reading, Some(soon)).expect("poll works"));
     daemon.pass(Duration::from_secs(5));
-    daemon.wait_for_child();
+    daemon.wait_for_step();
     // The letter about b goes with the next child.
+    daemon.wait_for_step();
     assert_eq!(daemon.desktop.next_deadline(), Some(daemon.now + Duration::from_secs(5)));
     daemon.pass(Duration::from_secs(5));
-    daemon.wait_for_child();
+    daemon.wait_for_step();
     assert_eq!(daemon.desktop.next_deadline(), None);
 }
 

@@ -8,12 +8,15 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::desk::Desk;
-use super::messenger::{Messenger, Target};
+use super::messenger::{Begun, Messenger, Target};
 use super::notice::{Ended, Notice};
 use crate::moment::Moment;
-use crate::sys::poller::Poller;
-use crate::sys::process::Spawner;
+use crate::sys::poller::{Interest, Poller};
+use crate::sys::process::Starter;
 use crate::sys::sessions::{self, Session};
+
+/// What the starter has in the poller, where messengers have the numbers of their users.
+const STARTS: u64 = u64::MAX;
 
 /// Desktops that are told at once.
 pub const DESKTOPS_MAX: usize = 16;
@@ -37,7 +40,7 @@ pub struct Settings {
 pub struct Desktop {
     settings: Settings,
     desk: Desk,
-    spawner: Spawner,
+    starter: Starter<Begun>,
     poller: Poller,
     /// By user.
     messengers: BTreeMap<u32, Messenger>,
@@ -50,11 +53,13 @@ impl Desktop {
     /// # Errors
     /// The system has no descriptor or memory left.
     pub fn new(settings: Settings, now: Moment) -> io::Result<Desktop> {
+        let (starter, poller) = (Starter::new()?, Poller::new()?);
+        poller.add(starter.as_fd(), STARTS, Interest { is_reading: true, is_writing: false })?;
         Ok(Desktop {
             settings,
             desk: Desk::new(now),
-            spawner: Spawner::new()?,
-            poller: Poller::new()?,
+            starter,
+            poller,
             messengers: BTreeMap::new(),
             is_absence_said: false,
         })
@@ -71,15 +76,22 @@ impl Desktop {
     pub fn ready(&mut self, now: Moment) {
         let notices = self.desk.due(now);
         self.send(&notices, now);
+        for (user, begun) in self.starter.take_done() {
+            if let Some(messenger) = self.messengers.get_mut(&user) {
+                messenger.begun(begun, &self.poller);
+            }
+        }
+        self.starter.look_after(now);
         for messenger in self.messengers.values_mut() {
-            messenger.look_after(now, &mut self.spawner, &self.poller);
+            messenger.look_after(now, &self.starter);
         }
         self.messengers.retain(|_, messenger| messenger.is_needed());
     }
 
     /// When [`Desktop::ready`] is to be called at the latest.
     pub fn next_deadline(&self) -> Option<Moment> {
-        self.messengers.values().filter_map(Messenger::deadline).chain(self.desk.next_deadline()).min()
+        let own = [self.desk.next_deadline(), self.starter.next_deadline()].into_iter().flatten();
+        self.messengers.values().filter_map(Messenger::deadline).chain(own).min()
     }
 
     fn send(&mut self, notices: &[Notice], now: Moment) {
@@ -100,7 +112,7 @@ impl Desktop {
                 messenger.take(notice, shows_output);
             }
             messenger.send_to(target);
-            messenger.look_after(now, &mut self.spawner, &self.poller);
+            messenger.look_after(now, &self.starter);
         }
     }
 

@@ -15,7 +15,7 @@ use crate::escape;
 use crate::moment::Moment;
 use crate::sys::memory_file;
 use crate::sys::poller::{Interest, Poller};
-use crate::sys::process::{Child, Credentials, Ended, Place, Recipe, Spawner};
+use crate::sys::process::{Child, Credentials, Ended, Place, Recipe, Spawner, Starter};
 
 /// The hidden subcommand of the child.
 pub const SUBCOMMAND: &str = "__notify";
@@ -35,8 +35,14 @@ const ANSWER_BYTES_MAX: u64 = 64 << 10;
 /// What is said of a child that was killed.
 const SILENT: &str = "the bus or its notification service does not answer";
 
+/// When a child that does not go although it was killed is killed again.
+const KILL_INTERVAL: Duration = Duration::from_secs(1);
+
+/// A child that was started for a user, and what it answers; or why there is none. Its user may hold up the start.
+pub(super) type Begun = (u32, io::Result<(Child, File)>);
+
 /// A bus, and as whom to go there.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Target {
     pub(super) user: u32,
     /// DBUS_SESSION_BUS_ADDRESS.
@@ -53,11 +59,19 @@ pub(super) struct Target {
 pub(super) struct Messenger {
     target: Option<Target>,
     letters: VecDeque<Letter>,
+    starting: Option<Starting>,
     child: Option<Running>,
     /// The numbers of the bubbles that are shown, by key.
     bubbles: BTreeMap<Option<String>, u32>,
     /// What went wrong last time: said once, not with every notice.
     trouble: Option<String>,
+}
+
+/// A child whose start is under way.
+#[derive(Debug)]
+struct Starting {
+    deadline: Moment,
+    is_killed: bool,
 }
 
 #[derive(Debug)]
@@ -86,16 +100,30 @@ impl Messenger {
 
     /// Whether it has to be kept: something is on its way, or a bubble is to be replaced by the next one.
     pub(super) fn is_needed(&self) -> bool {
-        self.child.is_some() || !self.letters.is_empty() || !self.bubbles.is_empty() || self.trouble.is_some()
+        self.starting.is_some()
+            || self.child.is_some()
+            || !self.letters.is_empty()
+            || !self.bubbles.is_empty()
+            || self.trouble.is_some()
     }
 
     /// When its child is to be killed.
     pub(super) fn deadline(&self) -> Option<Moment> {
-        self.child.as_ref().filter(|running| !running.is_killed).map(|running| running.deadline)
+        let running = self.child.as_ref().filter(|running| !running.is_killed);
+        let starting = self.starting.as_ref().map(|starting| starting.deadline);
+        starting.or(running.map(|running| running.deadline))
     }
 
     /// Takes leave of a child that has ended, kills one that is late, and sends the next.
-    pub(super) fn look_after(&mut self, now: Moment, spawner: &mut Spawner, poller: &Poller) {
+    pub(super) fn look_after(&mut self, now: Moment, starter: &Starter<Begun>) {
+        if let Some(starting) = &mut self.starting {
+            if starting.deadline <= now {
+                let user = self.target.as_ref().map_or(0, |target| target.user);
+                starter.kill(u64::from(user));
+                *starting = Starting { deadline: now + KILL_INTERVAL, is_killed: true };
+            }
+            return;
+        }
         if let Some(running) = &mut self.child {
             if running.child.peek().is_none() {
                 if !running.is_killed && running.deadline <= now {
@@ -109,21 +137,33 @@ impl Messenger {
             self.child_ended(running);
         }
         if !self.letters.is_empty() {
-            self.start(now, spawner, poller);
+            self.start(now, starter);
         }
     }
 
-    fn start(&mut self, now: Moment, spawner: &mut Spawner, poller: &Poller) {
-        let Some(target) = &self.target else { return };
+    fn start(&mut self, now: Moment, starter: &Starter<Begun>) {
+        let Some(target) = self.target.clone() else { return };
         let mut letters: Vec<Letter> = self.letters.drain(..).collect();
         for letter in &mut letters {
             letter.replaces = self.bubbles.get(&letter.key).copied().unwrap_or(0);
         }
-        let started = spawn(target, &letters, spawner).and_then(|(child, answer)| {
+        let user = target.user;
+        let job = move |spawner: &mut _| (user, spawn(&target, &letters, spawner));
+        match starter.start(u64::from(user), Box::new(job)) {
+            Ok(()) => self.starting = Some(Starting { deadline: now + CHILD_LIMIT, is_killed: false }),
+            Err(error) => self.has_trouble(format!("cannot start the helper: {error}")),
+        }
+    }
+
+    /// Its child was started, or not.
+    pub(super) fn begun(&mut self, begun: io::Result<(Child, File)>, poller: &Poller) {
+        let Some(Starting { deadline, is_killed }) = self.starting.take() else { return };
+        let user = self.target.as_ref().map_or(0, |target| target.user);
+        let started = begun.and_then(|(child, answer)| {
             let reading = Interest { is_reading: true, is_writing: false };
             // Its end takes it out of the poller.
-            poller.add(child.as_fd(), u64::from(target.user), reading)?;
-            Ok(Running { child, answer, deadline: now + CHILD_LIMIT, is_killed: false })
+            poller.add(child.as_fd(), u64::from(user), reading)?;
+            Ok(Running { child, answer, deadline, is_killed })
         });
         match started {
             Ok(running) => self.child = Some(running),
