@@ -307,6 +307,36 @@ fn the_rule_file_says_where_the_daemon_is() {
 }
 
 #[test]
+fn a_rule_file_that_cannot_be_read_leads_to_no_other_daemon() {
+    let daemon = Daemon::new(|_| done(&[]));
+    let file = |name: &str, text: &str| {
+        fs::write(daemon.dir.path().join(name), text).expect("written");
+        daemon.dir.path().join(name)
+    };
+    let refused = [
+        (daemon.dir.path().join("missing.toml"), "cannot read the file: No such file or directory"),
+        (file("broken.toml", "[[rule\n"), "F001"),
+        (file("relative.toml", "[daemon]\nruntime-dir = 'run'\n"), "F010"),
+        (file("misspelt.toml", "[daemon]\nruntime_dir = '/run/x'\n"), "F002"),
+    ];
+    for (path, reason) in &refused {
+        let path = path.to_str().expect("UTF-8");
+        for arguments in [&["status"][..], &["trigger", "a"], &["pause", "a"], &["resume", "a"], &["reload"]]
+        {
+            let output = daemon.facron(&[arguments, &["-c", path]].concat());
+            assert_eq!(output.status.code(), Some(1), "{arguments:?} {path}");
+            let said = text(&output.stderr);
+            assert!(said.contains("does not say which daemon") && said.contains(reason), "{said}");
+        }
+    }
+    assert!(daemon.asked.try_recv().is_err(), "nothing has reached the daemon of the environment");
+    // A file without the setting leaves it to the environment, whatever is wrong with its rules.
+    let silent = file("silent.toml", "[[rule]]\nname = 'wrong'\n");
+    let output = daemon.facron(&["reload", "-c", silent.to_str().expect("UTF-8")]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+}
+
+#[test]
 fn another_user_is_told_nothing() {
     if !common::require_root("another_user_is_told_nothing") {
         return;

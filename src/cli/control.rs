@@ -56,7 +56,6 @@ pub fn run(args: &Args, global: &Global) -> ExitStatus {
         }
     };
     let answer = directories::of_running_daemon(rule_files)
-        .map_err(str::to_owned)
         .and_then(|runtime_dir| Caller::ask(&runtime_dir, &verb).map_err(|error| error.to_string()))
         .and_then(|mut caller| caller.answer().map_err(|error| error.to_string()));
     match answer {

@@ -6,7 +6,10 @@ use std::path::PathBuf;
 use nix::unistd::Uid;
 
 use super::rule_files::RuleFiles;
-use crate::daemon::load::{Trust, read};
+use crate::codes::{SYNTAX, TOO_MUCH, UNREADABLE};
+use crate::daemon::load::{Loaded, Places, Trust, read};
+use crate::diagnostic::{Diagnostic, Severity};
+use crate::report::{self, Report};
 use crate::rule::DaemonSettings;
 use crate::sys::trust::Owner;
 
@@ -48,16 +51,34 @@ pub fn state_dir(settings: &DaemonSettings) -> Result<PathBuf, &'static str> {
 /// The runtime directory of the daemon that runs these rule files, whatever else may be wrong with them.
 ///
 /// # Errors
-/// Nothing says where it is.
-pub fn of_running_daemon(rule_files: &RuleFiles) -> Result<PathBuf, &'static str> {
+/// Nothing says where it is, or a file that `-c` names may say so and cannot be read: to ask another daemon instead
+/// could run a command there.
+pub fn of_running_daemon(rule_files: &RuleFiles) -> Result<PathBuf, String> {
     // Without -c and without a home there may still be a daemon: the environment says where.
-    let settings = match rule_files.places() {
-        Ok(places) => {
-            read(&places, Trust::Judged(Owner::of_daemon(Uid::effective().as_raw()))).parsed.rules.daemon
-        }
-        Err(_) => DaemonSettings::default(),
+    let Ok(places) = rule_files.places() else { return Ok(runtime_dir(&DaemonSettings::default())?) };
+    let loaded = read(&places, Trust::Judged(Owner::of_daemon(Uid::effective().as_raw())));
+    if let Places::Given(_) = places
+        && let Some(reason) = doubt(&loaded)
+    {
+        return Err(format!("the rule file does not say which daemon: {reason}"));
+    }
+    Ok(runtime_dir(&loaded.parsed.rules.daemon)?)
+}
+
+/// Why these files may mean another runtime directory than they say.
+fn doubt(loaded: &Loaded) -> Option<String> {
+    let hides_text =
+        |finding: &&Diagnostic| [UNREADABLE.name, TOO_MUCH.name, SYNTAX.name].contains(&finding.code);
+    let is_error = |finding: &&Diagnostic| finding.severity == Severity::Error;
+    let mut errors = loaded.findings.iter().filter(is_error);
+    let reason = match &loaded.parsed {
+        parsed if parsed.is_daemon_flawed => errors.next(),
+        // It is said in a place that could be read.
+        parsed if parsed.rules.daemon.runtime_dir.is_some() => None,
+        _ => errors.find(hides_text),
     };
-    runtime_dir(&settings)
+    let report = report::short(&Report::new(&loaded.sources, std::slice::from_ref(reason?)));
+    Some(report.trim_end().to_owned())
 }
 
 /// What the service manager has made: the first of a list with colons (systemd.exec(5)).

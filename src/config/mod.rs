@@ -68,6 +68,8 @@ pub struct Parsed {
     pub written: Vec<WrittenRule>,
     /// The others, as far as they could be understood: what else is wrong with them can be said at once.
     pub flawed: Vec<WrittenRule>,
+    /// Whether something is wrong with a `[daemon]`, so that its settings are not all that was meant.
+    pub is_daemon_flawed: bool,
 }
 
 /// A rule file's bytes as text, with what is wrong with them: too many, or not UTF-8.
@@ -143,6 +145,7 @@ struct Reader {
     names: HashMap<Arc<str>, (usize, Range<usize>)>,
     written: Vec<WrittenRule>,
     flawed: Vec<WrittenRule>,
+    is_daemon_flawed: bool,
     findings: Findings,
     compiled: Compiled,
 }
@@ -151,10 +154,13 @@ impl Reader {
     fn file(&mut self, source: usize, file: &SourceText) {
         let document = Document::read(source, &file.text, &mut self.findings);
         let lines = Lines::new(&file.text);
-        let Reader { findings, compiled, daemon, daemon_places, names, written, flawed } = self;
+        let Reader { findings, compiled, daemon, daemon_places, names, written, flawed, is_daemon_flawed } =
+            self;
         let mut values = Values { source, text: &file.text, findings, compiled };
         if let Some(section) = &document.daemon {
+            let before = values.findings.len();
             read_daemon(daemon, daemon_places, section, &mut values);
+            *is_daemon_flawed |= section.is_flawed || values.findings.has_error_since(before);
         }
         let mut defaults = Draft::default();
         let before = values.findings.len();
@@ -201,6 +207,7 @@ impl Reader {
             findings: self.findings.into_sorted(),
             written: self.written,
             flawed: self.flawed,
+            is_daemon_flawed: self.is_daemon_flawed,
         }
     }
 }
