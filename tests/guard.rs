@@ -457,7 +457,7 @@ fn a_guard_that_was_killed_is_started_again() {
         wait_until(|| warden.count("armed r") == round + 1, || warden.log());
         assert_denied(&open(&secret), "Operation not permitted");
     }
-    assert_eq!(warden.count("warned guard: process"), 2, "{}", warden.log());
+    assert_eq!(warden.count("warned process"), 2, "{}", warden.log());
     watchdog.assert_silent();
 }
 

@@ -63,8 +63,7 @@ impl Guard {
         if self.stations.is_empty() {
             self.outside = None;
         } else if let Err(error) = self.look_outside() {
-            let message =
-                format!("guard: cannot watch for paths that change, only a reload finds them: {error}");
+            let message = format!("cannot watch for paths that change, only a reload finds them: {error}");
             notices.push(GuardNotice::Warned { message });
         }
         for index in 0..self.stations.len() {
@@ -157,7 +156,7 @@ impl Guard {
         for child in self.leaving.extract_if(.., |child| child.peek().is_some()) {
             let pid = child.pid();
             if let Ended::Signal(number) = child.reap() {
-                let message = format!("guard: process {pid} ended by signal {}", signal::name(number));
+                let message = format!("process {pid} ended by signal {}", signal::name(number));
                 notices.push(GuardNotice::Warned { message });
             }
         }

@@ -46,12 +46,11 @@ impl Guard {
         match *word {
             Word::Ready { is_resident: true } => {}
             Word::Ready { is_resident: false } => {
-                let message =
-                    "guard: cannot lock its memory, openers may wait for a page that was swapped out";
+                let message = "cannot lock its memory, openers may wait for a page that was swapped out";
                 notices.push(GuardNotice::Warned { message: message.to_owned() });
             }
             Word::Failed { message } => {
-                notices.push(GuardNotice::Warned { message: format!("guard: cannot go on: {message}") });
+                notices.push(GuardNotice::Warned { message: format!("cannot go on: {message}") });
             }
             Word::Posted { post, is_audited } => {
                 let rule = self.roster.rule(post);
