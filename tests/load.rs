@@ -92,6 +92,18 @@ fn what_others_may_write_is_not_even_read() {
 }
 
 #[test]
+fn a_file_below_tmp_is_to_be_kept_elsewhere() {
+    let folder = tempfile::tempdir_in("/tmp").expect("a directory");
+    let file = folder.path().join("a.toml");
+    fs::write(&file, RULE).expect("a file");
+    let loaded = read(&Places::Given(vec![file]), Trust::Demanded(Owner::Root));
+    let finding =
+        loaded.findings.iter().find(|finding| finding.message.contains("/tmp is writable by others"));
+    let help = finding.expect("it is said").help.as_deref();
+    assert_eq!(help, Some("keep it where only root may write"));
+}
+
+#[test]
 fn a_directory_that_others_may_write_is_said_once() {
     let folder = Folder::new();
     fs::create_dir(folder.path("open")).expect("a directory");

@@ -98,6 +98,19 @@ fn the_status_tells_of_the_kernel_and_of_rules_that_are_switched_off() {
 }
 
 #[test]
+fn a_state_directory_that_others_may_write_is_logged_with_a_way_out_on_the_same_line() {
+    let place = place("[[rule]]\nname = 'on'\npath = 'ROOT/in'\ncommand = '/bin/true'\n");
+    let (log, open) = (place.path("log"), place.directory("open"));
+    fs::set_permissions(&open, std::os::unix::fs::PermissionsExt::from_mode(0o1777)).expect("ours");
+    let mut daemon = Daemon::start(&place, |command| {
+        command.env("STATE_DIRECTORY", &open).stderr(fs::File::create(&log).expect("a log"));
+    });
+    let text = || fs::read_to_string(&log).unwrap_or_default();
+    wait_until(|| text().contains("(mode 1777); help: use a directory where only"), text);
+    assert!(daemon.stop().0.success());
+}
+
+#[test]
 fn the_service_manager_hears_of_everything_and_commands_of_nothing() {
     let place = place(
         "[[rule]]\nname = 'a'\npath = 'ROOT/in'\nshell = 'env > ROOT/new; mv ROOT/new ROOT/environment'\n\

@@ -199,8 +199,8 @@ impl Reader {
                 continue;
             }
             let finding = UNTRUSTED.at(source, 0..0, message);
-            self.loaded.findings.push(match &distrust.mend {
-                Some(mend) => finding.with_help(mend.clone()),
+            self.loaded.findings.push(match distrust.help() {
+                Some(help) => finding.with_help(help),
                 None => finding,
             });
         }

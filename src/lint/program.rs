@@ -115,8 +115,8 @@ pub(super) fn foreign(subject: &Subject<'_>) -> Vec<Diagnostic> {
         }
         for distrust in subject.facts.distrusted(program) {
             let finding = subject.at_item(key, 0, escape::line(&distrust.to_string()).into_owned());
-            findings.push(match distrust.mend {
-                Some(mend) => finding.with_help(mend),
+            findings.push(match distrust.help() {
+                Some(help) => finding.with_help(help),
                 None => finding,
             });
         }

@@ -12,6 +12,8 @@ use nix::fcntl::{OFlag, open};
 use nix::sys::stat::{Mode, fstat};
 use nix::unistd::geteuid;
 
+use super::trust::is_for_everybody;
+
 /// Why a directory cannot be used.
 #[derive(Debug)]
 pub struct DirectoryError {
@@ -64,7 +66,14 @@ impl fmt::Display for DirectoryError {
                 write!(f, "cannot use {path}: it belongs to user {owner}, not to user {wanted}")
             }
             Why::Mode(mode) => {
-                write!(f, "cannot use {path}: others may write it (mode {mode:04o})\nhelp: chmod go-w {path}")
+                write!(f, "cannot use {path}: others may write it (mode {mode:04o}); help: ")?;
+                // Who takes that right from /tmp breaks the machine.
+                let is_meant = mode & 0o1000 != 0 || self.path == Path::new("/");
+                match is_meant || is_for_everybody(&self.path) {
+                    true if geteuid().is_root() => f.write_str("use a directory where only root may write"),
+                    true => f.write_str("use a directory where only you may write"),
+                    false => write!(f, "chmod go-w {path}"),
+                }
             }
             Why::System(cause) => write!(f, "cannot open the directory {path}: {cause}"),
         }
@@ -98,6 +107,9 @@ mod tests {
         fs::set_permissions(&open, fs::Permissions::from_mode(0o1777)).expect("ours");
         let said = |path: &Path| open_private(path).expect_err("refused").to_string();
         assert!(said(&open).contains("others may write it (mode 1777)"), "{}", said(&open));
+        assert!(said(&open).contains("; help: use a directory where only"), "{}", said(&open));
+        fs::set_permissions(&open, fs::Permissions::from_mode(0o777)).expect("ours");
+        assert!(said(&open).ends_with(&format!("; help: chmod go-w {}", open.display())), "{}", said(&open));
         assert!(said(&link).contains("symbolic link"), "{}", said(&link));
         assert!(said(&file).contains("no directory"), "{}", said(&file));
     }

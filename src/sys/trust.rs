@@ -25,6 +25,9 @@ const LINKS_MAX: usize = 40;
 /// Bits of a mode that let group or others write.
 const WRITABLE_BY_OTHERS: u32 = 0o022;
 
+/// What to do where a directory is as it is meant to be, and not fit for what is kept there.
+const ELSEWHERE: &str = "keep it where only root may write";
+
 /// Who may own a trusted file and the directories above it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Owner {
@@ -277,7 +280,9 @@ impl Walk {
         };
         if !is_link && bits & WRITABLE_BY_OTHERS != 0 && !is_excused {
             // What everybody is to write, as /tmp and /dev/null, is mended by keeping the file elsewhere.
-            let is_meant = is_sticky || !is_kind(stat, SFlag::S_IFDIR) && !is_kind(stat, SFlag::S_IFREG);
+            let is_meant = is_sticky
+                || is_for_everybody(&self.walked)
+                || !is_kind(stat, SFlag::S_IFDIR) && !is_kind(stat, SFlag::S_IFREG);
             self.distrust(Flaw::WritableByOthers(bits), (!is_meant).then(|| "chmod go-w".to_owned()));
         }
     }
@@ -304,6 +309,11 @@ fn open_root() -> Result<OwnedFd, Errno> {
 
 fn is_kind(stat: &FileStat, kind: SFlag) -> bool {
     stat.st_mode & SFlag::S_IFMT.bits() == kind.bits()
+}
+
+/// Whether programs count on it that everybody may write a directory, sticky or not.
+pub(super) fn is_for_everybody(directory: &Path) -> bool {
+    ["/tmp", "/var/tmp", "/dev/shm"].iter().any(|known| directory == Path::new(known))
 }
 
 /// What changes when a file is written.
@@ -334,7 +344,16 @@ impl Distrust {
     pub fn way_out(&self) -> String {
         match &self.mend {
             Some(mend) => format!("{mend} mends it"),
-            None => "keep it where only root may write".to_owned(),
+            None => ELSEWHERE.to_owned(),
+        }
+    }
+
+    /// The same as a help: the command alone; none where nobody knows what is wrong.
+    pub fn help(&self) -> Option<String> {
+        match (&self.mend, self.flaw) {
+            (Some(mend), _) => Some(mend.clone()),
+            (None, Flaw::OwnedBy(_) | Flaw::WritableByOthers(_)) => Some(ELSEWHERE.to_owned()),
+            (None, Flaw::Unreachable(_)) => None,
         }
     }
 }
