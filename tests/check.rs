@@ -246,6 +246,27 @@ fn a_closed_pipe_is_no_panic() {
 }
 
 #[test]
+fn a_full_disk_is_no_success() {
+    let file = File::new(CLEAN);
+    let path = file.path.to_str().expect("UTF-8");
+    for arguments in [
+        &["schema"][..],
+        &["completions", "bash"],
+        &["check", "-c", path],
+        &["check", "--format", "json", "-c", "/nonexistent/facron.toml"],
+        &["check", "--explain", "F012"],
+        &["explain", "/", "-c", path],
+    ] {
+        let full = fs::File::options().write(true).open("/dev/full").expect("a kernel has it");
+        let output = facron().args(arguments).stdout(full).output().expect("facron starts");
+        let said = String::from_utf8_lossy(&output.stderr);
+        let expected = "facron: cannot write to standard output: no space left on device\n";
+        assert!(said.ends_with(expected), "{arguments:?}: {said}");
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+    }
+}
+
+#[test]
 #[expect(clippy::disallowed_methods, reason = "a test carries out what it is told")]
 fn a_file_that_others_may_write_is_said_with_what_mends_it() {
     let file = File::new(CLEAN);

@@ -307,6 +307,19 @@ fn the_rule_file_says_where_the_daemon_is() {
 }
 
 #[test]
+fn a_status_that_cannot_be_written_is_no_success() {
+    let daemon = Daemon::new(|_| status(false));
+    for format in ["text", "json", "openmetrics"] {
+        let full = fs::File::options().write(true).open("/dev/full").expect("a kernel has it");
+        let mut command = command();
+        command.env("RUNTIME_DIRECTORY", daemon.dir.path()).args(["status", "--format", format]).stdout(full);
+        let output = command.output().expect("facron starts");
+        let expected = "facron: cannot write to standard output: no space left on device\n";
+        assert_eq!((output.status.code(), text(&output.stderr)), (Some(1), expected));
+    }
+}
+
+#[test]
 fn a_rule_file_that_cannot_be_read_leads_to_no_other_daemon() {
     let daemon = Daemon::new(|_| done(&[]));
     let file = |name: &str, text: &str| {

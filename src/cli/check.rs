@@ -5,7 +5,7 @@ mod mend;
 
 use nix::unistd::Uid;
 
-use super::output::{print, say};
+use super::output::{print_and_end, say};
 use super::rule_files::RuleFiles;
 use super::{ExitStatus, Global};
 use crate::config::sort;
@@ -53,10 +53,7 @@ enum Format {
 pub fn run(args: &Args, global: &Global) -> ExitStatus {
     if let Some(word) = &args.explain {
         return match explanation::explanation(word) {
-            Some(text) => {
-                print(&text, global);
-                ExitStatus::Ok
-            }
+            Some(text) => print_and_end(&text, ExitStatus::Ok, global),
             None => {
                 say("facron check: there is no such code or key\n", global);
                 ExitStatus::Usage
@@ -85,12 +82,12 @@ pub fn run(args: &Args, global: &Global) -> ExitStatus {
         loaded
     };
     let loaded = if args.fix { mend::mend(look, global) } else { look() };
-    print(&written(&loaded, args.format), global);
+    let text = written(&loaded, args.format);
     let least = if args.strict { Severity::Warning } else { Severity::Error };
     let fails = loaded.findings.iter().any(|finding| finding.severity >= least);
     // The process ends: giving ten thousand rules back piece by piece would be a good part of its work.
     std::mem::forget(loaded);
-    if fails { ExitStatus::Failed } else { ExitStatus::Ok }
+    print_and_end(&text, if fails { ExitStatus::Failed } else { ExitStatus::Ok }, global)
 }
 
 fn written(loaded: &Loaded, format: Format) -> String {

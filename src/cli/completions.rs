@@ -4,7 +4,7 @@
 use clap::{Command, CommandFactory as _};
 use clap_complete::Shell;
 
-use super::output::print;
+use super::output::print_and_end;
 use super::{Cli, ExitStatus, Global};
 
 /// Asks for the names of all rules, one a line; silent without a daemon.
@@ -30,8 +30,7 @@ enum Known {
 
 /// Carries it out.
 pub fn run(args: &Args, global: &Global) -> ExitStatus {
-    print(&script(args.shell), global);
-    ExitStatus::Ok
+    print_and_end(&script(args.shell), ExitStatus::Ok, global)
 }
 
 fn script(shell: Known) -> String {

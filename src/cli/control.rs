@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::output::{print, say};
+use super::output::{print_and_end, say};
 use super::rule_files::RuleFiles;
 use super::{ExitStatus, Global, directories};
 use crate::control::{Caller, Response, Verb};
@@ -59,10 +59,7 @@ pub fn run(args: &Args, global: &Global) -> ExitStatus {
         .and_then(|runtime_dir| Caller::ask(&runtime_dir, &verb).map_err(|error| error.to_string()))
         .and_then(|mut caller| caller.answer().map_err(|error| error.to_string()));
     match answer {
-        Ok(Some(Response::Done { messages })) => {
-            print(&shown(&messages), global);
-            ExitStatus::Ok
-        }
+        Ok(Some(Response::Done { messages })) => print_and_end(&shown(&messages), ExitStatus::Ok, global),
         Ok(answer) => refused(name, answer, global),
         Err(message) => {
             say(&format!("facron {name}: {message}\n"), global);

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::explain::event;
-use super::output::{print, say};
+use super::output::{NotPrinted, print, say};
 use super::{ExitStatus, Global};
 use crate::config;
 use crate::diagnostic::SourceText;
@@ -148,8 +148,10 @@ fn print_all(args: &Args, global: &Global, mut monitor: Monitor, mut signals: Si
                 | Notice::LetGo { .. } => {}
             }
         }
-        if !lines.is_empty() && !print(&lines, global) {
-            return Ok(End::Asked);
+        match print(&lines, global) {
+            Ok(()) => {}
+            Err(NotPrinted::Unread) => return Ok(End::Asked),
+            Err(failed @ NotPrinted::Failed(_)) => return Ok(End::Failed(failed.to_string())),
         }
     }
 }

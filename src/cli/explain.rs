@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::Uid;
 
-use super::output::{print, say};
+use super::output::{print_and_end, say};
 use super::rule_files::RuleFiles;
 use super::{ExitStatus, Global};
 use crate::config;
@@ -37,8 +37,10 @@ pub struct Args {
 /// Carries it out.
 pub fn run(args: &Args, global: &Global) -> ExitStatus {
     match explain(args, global) {
-        Ok(true) => ExitStatus::Ok,
-        Ok(false) => ExitStatus::Failed,
+        Ok((text, some_fires)) => {
+            let status = if some_fires { ExitStatus::Ok } else { ExitStatus::Failed };
+            print_and_end(&text, status, global)
+        }
         Err(message) => {
             say(&format!("facron explain: {message}\n"), global);
             ExitStatus::Usage
@@ -46,11 +48,11 @@ pub fn run(args: &Args, global: &Global) -> ExitStatus {
     }
 }
 
-/// Whether some rule fires.
+/// What is to be said of each rule, and whether some rule fires.
 ///
 /// # Errors
 /// It was asked wrongly.
-fn explain(args: &Args, global: &Global) -> Result<bool, String> {
+fn explain(args: &Args, global: &Global) -> Result<(String, bool), String> {
     let places = args.rule_files.places()?;
     let subject = subject(args)?;
     let loaded = read(&places, Trust::Judged(Owner::of_daemon(Uid::effective().as_raw())));
@@ -68,8 +70,7 @@ fn explain(args: &Args, global: &Global) -> Result<bool, String> {
     if loaded.parsed.written.is_empty() {
         say("facron explain: there is no rule\n", global);
     }
-    print(&text, global);
-    Ok(some_fires)
+    Ok((text, some_fires))
 }
 
 fn subject(args: &Args) -> Result<Subject, String> {

@@ -1,6 +1,6 @@
 //! `facron __rules`: prints the names of the running daemon's rules, for completion (hidden; silent without a daemon).
 
-use super::output::print;
+use super::output::print_and_end;
 use super::rule_files::RuleFiles;
 use super::{ExitStatus, Global, directories};
 use crate::control::{Caller, Response, Verb};
@@ -24,6 +24,5 @@ pub fn run(args: &Args, global: &Global) -> ExitStatus {
         .and_then(|runtime_dir| Caller::ask(&runtime_dir, &verb).ok()?.answer().ok()?);
     let Some(Response::Status(status)) = status else { return ExitStatus::Failed };
     let names: String = status.rules.iter().map(|rule| format!("{}\n", escape::line(&rule.name))).collect();
-    print(&names, global);
-    ExitStatus::Ok
+    print_and_end(&names, ExitStatus::Ok, global)
 }

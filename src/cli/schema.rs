@@ -1,6 +1,6 @@
 //! `facron schema`: prints the JSON Schema of the rule file.
 
-use super::output::print;
+use super::output::print_and_end;
 use super::{ExitStatus, Global};
 use crate::config;
 
@@ -10,6 +10,5 @@ pub struct Args {}
 
 /// Carries it out.
 pub fn run(_args: &Args, global: &Global) -> ExitStatus {
-    print(&config::schema(), global);
-    ExitStatus::Ok
+    print_and_end(&config::schema(), ExitStatus::Ok, global)
 }

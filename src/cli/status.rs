@@ -61,8 +61,8 @@ pub fn run(args: &Args, global: &Global) -> ExitStatus {
 fn show(mut caller: Caller, args: &Args, global: &Global) -> Result<ExitStatus, CallError> {
     match caller.answer()? {
         Some(Response::Status(status)) => {
-            if !print(&written(&status, args, clock::wall()), global) {
-                return Ok(ExitStatus::Ok);
+            if let Err(reason) = print(&written(&status, args, clock::wall()), global) {
+                return Ok(reason.end(global));
             }
         }
         answer => return Ok(control::refused("status", answer, global)),
@@ -70,9 +70,8 @@ fn show(mut caller: Caller, args: &Args, global: &Global) -> Result<ExitStatus, 
     if args.follow {
         caller.wait_for_ever()?;
         while let Some(answer) = caller.answer()? {
-            // Whoever read our output has gone: that is the end, not a mistake.
-            if !print(&followed(&answer, args.format), global) {
-                return Ok(ExitStatus::Ok);
+            if let Err(reason) = print(&followed(&answer, args.format), global) {
+                return Ok(reason.end(global));
             }
         }
         say("facron status: the daemon has stopped\n", global);

@@ -12,7 +12,7 @@ use std::process::{Child, ChildStderr, Command, Stdio};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, Uid};
 
-use crate::cli::output::{print, say};
+use crate::cli::output::{NotPrinted, print, say};
 use crate::cli::{ExitStatus, Global};
 use crate::escape;
 
@@ -55,28 +55,28 @@ impl<'g> Demo<'g> {
         self.write("facron.conf", include_str!("../../../config/demo.conf"))?;
         self.write("rules/modern.toml", include_str!("../../../config/demo.toml"))?;
 
-        self.tell("# A classic line becomes a rule, with a debounce, a timeout and a limit:");
+        self.tell("# A classic line becomes a rule, with a debounce, a timeout and a limit:")?;
         let (conf, classic) = (self.path("facron.conf"), rules.join("classic.toml"));
         let limits = ["--debounce", "200ms", "--timeout", "10s", "--concurrency", "1"];
         let import: Vec<&OsStr> = [OsStr::new("import")].into_iter().chain(limits.map(OsStr::new)).collect();
         self.facron(&[&import[..], &[OsStr::new("-o"), classic.as_os_str(), conf.as_os_str()]].concat())?;
         self.show(&classic)?;
-        self.tell("# Beside it stands one of today:");
+        self.tell("# Beside it stands one of today:")?;
         self.show(&rules.join("modern.toml"))?;
-        self.tell("# Are they right?");
+        self.tell("# Are they right?")?;
         self.facron(&["check".as_ref(), "--strict".as_ref(), "-c".as_ref(), rules.as_os_str()])?;
 
-        self.tell("# They are watched:");
+        self.tell("# They are watched:")?;
         let mut daemon = self.start(&rules)?;
         daemon.print_until(self, "ready rules=")?;
-        self.tell(&format!("# A file changes:\n$ echo hello > {}/hello.txt", escape::path(&folder)));
+        self.tell(&format!("# A file changes:\n$ echo hello > {}/hello.txt", escape::path(&folder)))?;
         fs::write(folder.join("hello.txt"), "hello\n")
             .map_err(|error| format!("cannot write the file: {error}"))?;
         daemon.print_until(self, "run ended")?;
         daemon.print_until(self, "run ended")?;
-        self.tell("# And it stops when it is told to:");
+        self.tell("# And it stops when it is told to:")?;
         daemon.stop(self)?;
-        self.tell("# Now write your own rules, and run them: facron run -c FILE");
+        self.tell("# Now write your own rules, and run them: facron run -c FILE")?;
         Ok(())
     }
 
@@ -84,8 +84,16 @@ impl<'g> Demo<'g> {
         self.directory.join(name)
     }
 
-    fn tell(&self, text: &str) {
-        print(&format!("\n{text}\n"), self.global);
+    fn tell(&self, text: &str) -> Result<(), String> {
+        self.print(&format!("\n{text}\n"))
+    }
+
+    /// A demo that nobody reads goes on: it has things to stop.
+    fn print(&self, text: &str) -> Result<(), String> {
+        match print(text, self.global) {
+            Ok(()) | Err(NotPrinted::Unread) => Ok(()),
+            Err(failed @ NotPrinted::Failed(_)) => Err(failed.to_string()),
+        }
     }
 
     fn write(&self, name: &str, text: &str) -> Result<(), String> {
@@ -99,8 +107,7 @@ impl<'g> Demo<'g> {
         let text = fs::read_to_string(file)
             .map_err(|error| format!("cannot read {}: {error}", escape::path(file)))?;
         let indented: String = text.lines().map(|line| format!("    {line}\n")).collect();
-        print(&indented, self.global);
-        Ok(())
+        self.print(&indented)
     }
 
     /// This program, in an environment of the demo's own.
@@ -117,14 +124,14 @@ impl<'g> Demo<'g> {
 
     fn facron(&self, arguments: &[&OsStr]) -> Result<(), String> {
         let shown: Vec<_> = arguments.iter().map(|argument| argument.to_string_lossy()).collect();
-        print(&format!("$ facron {}\n", shown.join(" ")), self.global);
+        self.print(&format!("$ facron {}\n", shown.join(" ")))?;
         let status =
             self.command(arguments).status().map_err(|error| format!("cannot start facron: {error}"))?;
         if status.success() { Ok(()) } else { Err(format!("facron {} did not succeed", shown[0])) }
     }
 
     fn start(&self, rules: &Path) -> Result<Daemon, String> {
-        print(&format!("$ facron run -c {}\n", escape::path(rules)), self.global);
+        self.print(&format!("$ facron run -c {}\n", escape::path(rules)))?;
         let mut command = self.command(&["run".as_ref(), "-c".as_ref(), rules.as_os_str()]);
         let mut child = command
             .stderr(Stdio::piped())
@@ -154,7 +161,7 @@ impl Daemon {
             let mut line = String::new();
             match self.log.read_line(&mut line) {
                 Ok(0) => return Err(format!("the daemon ended before it said `{words}`")),
-                Ok(_) => print(&line, demo.global),
+                Ok(_) => demo.print(&line)?,
                 Err(error) => return Err(format!("cannot read the daemon's log: {error}")),
             };
             if line.contains(words) {
@@ -169,7 +176,7 @@ impl Daemon {
             .map_err(|error| format!("cannot stop the daemon: {error}"))?;
         let mut rest = String::new();
         let _ = self.log.read_to_string(&mut rest);
-        print(&rest, demo.global);
+        demo.print(&rest)?;
         let status = self.child.wait().map_err(|error| format!("cannot wait for the daemon: {error}"))?;
         if status.success() { Ok(()) } else { Err(format!("the daemon did not stop well: {status}")) }
     }
