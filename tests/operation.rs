@@ -98,6 +98,24 @@ fn the_status_tells_of_the_kernel_and_of_rules_that_are_switched_off() {
 }
 
 #[test]
+fn losing_all_rules_is_a_warning() {
+    let place = place("[[rule]]\nname = 'on'\npath = 'ROOT/in'\ncommand = '/bin/true'\nenabled = false\n");
+    let log = place.path("log");
+    let warnings = || {
+        let log = fs::read_to_string(&log).unwrap_or_default();
+        log.lines().filter(|line| line.contains("WARN  there is no rule: nothing is watched")).count()
+    };
+    let mut daemon = Daemon::start(&place, |command| {
+        command.stderr(fs::File::create(&log).expect("a log"));
+    });
+    wait_until(|| warnings() == 1, || fs::read_to_string(&log).unwrap_or_default());
+    place.file("facron.toml", "");
+    assert_eq!(ask(&place, &["reload"]), (String::new(), String::new()));
+    wait_until(|| warnings() == 2, || fs::read_to_string(&log).unwrap_or_default());
+    assert!(daemon.stop().0.success());
+}
+
+#[test]
 fn a_state_directory_that_others_may_write_is_logged_with_a_way_out_on_the_same_line() {
     let place = place("[[rule]]\nname = 'on'\npath = 'ROOT/in'\ncommand = '/bin/true'\n");
     let (log, open) = (place.path("log"), place.directory("open"));

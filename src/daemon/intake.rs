@@ -181,15 +181,24 @@ impl Daemon {
             None => {}
             Some(Settling::Start) => {
                 log::info!(rules = self.rules.rules.len(); "ready");
+                self.warn_of_no_rule();
                 self.manager.ready(&self.said_to_manager());
             }
             Some(Settling::Reload(clients)) => {
                 log::info!(rules = self.rules.rules.len(); "reloaded");
+                self.warn_of_no_rule();
                 self.manager.ready(&self.said_to_manager());
                 for (client, messages) in clients {
                     self.answer(now, client, crate::control::Response::Done { messages });
                 }
             }
+        }
+    }
+
+    /// A file that was emptied by mistake looks like one that was meant so.
+    fn warn_of_no_rule(&self) {
+        if self.rules.rules.is_empty() {
+            log::warn!(disabled = self.about.disabled.len(); "there is no rule: nothing is watched");
         }
     }
 
