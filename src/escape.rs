@@ -40,6 +40,25 @@ pub fn markup(text: &str) -> String {
     safe
 }
 
+/// JSON without characters that a terminal would obey or that turn text around: JSON itself only escapes those
+/// below U+0020. Outside of strings it has none of them, so the values stay the same.
+pub fn json(json: &str) -> Cow<'_, str> {
+    if !json.contains(is_unprintable) {
+        return Cow::Borrowed(json);
+    }
+    let mut safe = String::with_capacity(json.len() + 16);
+    for character in json.chars() {
+        if is_unprintable(character) {
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                write!(safe, "\\u{unit:04x}").expect("a String takes everything");
+            }
+        } else {
+            safe.push(character);
+        }
+    }
+    Cow::Owned(safe)
+}
+
 /// A path as an entry of a JSON object: `(key, text)` where it is UTF-8, else `(key_bytes, base64)`.
 pub fn json_path<'p>(key: &'static str, path: &'p Path) -> (Cow<'static, str>, Cow<'p, str>) {
     match path.to_str() {
@@ -117,7 +136,7 @@ fn push_bytes(safe: &mut String, bytes: &[u8]) {
 }
 
 /// What could end a line, move a cursor, or show text in another order than it has.
-fn is_unprintable(character: char) -> bool {
+pub fn is_unprintable(character: char) -> bool {
     character.is_control()
         || matches!(character, '\u{2028}' | '\u{2029}')
         // The property Bidi_Control of Unicode.
@@ -159,6 +178,14 @@ mod tests {
             let shown = text(&original);
             prop_assert!(!shown.contains(is_unprintable), "{shown:?}");
             prop_assert_eq!(bytes(&shown), original);
+        }
+
+        #[test]
+        fn json_is_printable_and_means_the_same(original in ".*") {
+            let written = serde_json::to_string(&original).expect("a text");
+            let shown = json(&written);
+            prop_assert!(!shown.contains(is_unprintable), "{shown:?}");
+            prop_assert_eq!(serde_json::from_str::<String>(&shown).expect("JSON"), original);
         }
 
         #[test]

@@ -1,11 +1,12 @@
 //! An event as one JSON object, for commands (`stdin = "json"`) and for people's tools.
 
+use std::borrow::Cow;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-use crate::escape::json_path;
+use crate::escape::{self, json_path};
 use crate::event::Event;
 
 /// The last second that RFC 3339 has a year for.
@@ -13,7 +14,11 @@ const SECONDS_MAX: u64 = 253_402_300_799;
 
 /// The object on one line, without the end of the line.
 pub fn text(event: &Event) -> String {
-    serde_json::to_string(&Json(event)).expect("every value of an event can be said in JSON")
+    let text = serde_json::to_string(&Json(event)).expect("every value of an event can be said in JSON");
+    match escape::json(&text) {
+        Cow::Borrowed(_) => text,
+        Cow::Owned(text) => text,
+    }
 }
 
 /// Writes an event in the order of the manual; what is not known is null.
@@ -62,6 +67,21 @@ mod tests {
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt as _;
     use std::path::PathBuf;
+
+    #[test]
+    fn what_deceives_a_terminal_is_escaped_as_json_does() {
+        let event = Event {
+            mask: EventMask::ARRIVED,
+            path: Path::new("/srv/\u{202e}\u{9b}\u{2028}é").into(),
+            old_path: None,
+            is_dir: false,
+            cause: Cause::default(),
+            time: SystemTime::UNIX_EPOCH,
+            origin: Origin::Event,
+            object: None,
+        };
+        assert!(text(&event).starts_with(r#"{"path":"/srv/\u202e\u009b\u2028é","#), "{}", text(&event));
+    }
 
     #[test]
     fn an_event_is_one_line_with_every_fact_of_it() {

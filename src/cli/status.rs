@@ -9,6 +9,7 @@ use super::output::{print, say};
 use super::rule_files::RuleFiles;
 use super::{ExitStatus, Global, control, directories};
 use crate::control::{CallError, Caller, DecisionStatus, Response, Status, Verb};
+use crate::escape;
 use crate::sys::clock;
 
 /// Its arguments.
@@ -109,7 +110,8 @@ fn followed(answer: &Response, format: Format) -> String {
 
 /// In the order of the fields, which is that of the manual.
 fn json(value: &impl serde::Serialize) -> String {
-    serde_json::to_string(value).expect("everything that the daemon says has a form in JSON") + "\n"
+    let text = serde_json::to_string(value).expect("everything that the daemon says has a form in JSON");
+    format!("{}\n", escape::json(&text))
 }
 
 #[cfg(test)]
@@ -212,6 +214,13 @@ mod tests {
     /// 2026-01-02T03:04:05Z, to which the ages above refer.
     pub(super) fn now() -> SystemTime {
         humantime::parse_rfc3339("2026-01-02T03:04:05Z").expect("a time")
+    }
+
+    #[test]
+    fn json_shows_no_character_that_a_terminal_obeys() {
+        let mut status = sample();
+        status.rules[0].path = vec!["/srv/\u{202e}\u{9b}\u{2029}".to_owned()];
+        assert!(json(&status).contains(r#""/srv/\u202e\u009b\u2029""#), "{}", json(&status));
     }
 
     #[test]

@@ -2,8 +2,9 @@
 
 use serde::Serialize;
 
-use super::{Region, Report, harmless_json, word};
+use super::{Region, Report, word};
 use crate::diagnostic::Fix;
+use crate::escape;
 
 /// A finding; the names of the fields are a contract.
 #[derive(Serialize)]
@@ -46,7 +47,7 @@ pub fn json(report: &Report<'_>) -> String {
             fix: finding.fix.as_ref().zip(finding.source).map(|(fix, source)| edited(fix, edit(fix, source))),
         };
         let text = serde_json::to_string(&line).expect("texts and numbers are JSON");
-        lines.push_str(&harmless_json(&text));
+        lines.push_str(&escape::json(&text));
         lines.push('\n');
     }
     lines

@@ -16,12 +16,9 @@ pub use sarif::sarif;
 pub use short::short;
 pub use text::{FINDINGS_MAX, count, text};
 
-use std::borrow::Cow;
-use std::fmt::Write as _;
 use std::ops::Range;
 
 use crate::diagnostic::{Diagnostic, Lines, Severity, SourceText};
-use crate::escape;
 
 /// Findings with the texts that they point into.
 pub struct Report<'r> {
@@ -57,30 +54,6 @@ impl<'r> Report<'r> {
         let (end_line, end_column) = self.lines[source].position(span.end);
         Region { file: &self.sources[source].name, line, column, end_line, end_column }
     }
-}
-
-/// JSON without characters that a terminal would obey or that turn text around: JSON itself only escapes those
-/// below U+0020. Outside of strings it has none of them.
-fn harmless_json(json: &str) -> Cow<'_, str> {
-    if json.chars().all(is_plain) {
-        return Cow::Borrowed(json);
-    }
-    let mut harmless = String::with_capacity(json.len() + 16);
-    for character in json.chars() {
-        if is_plain(character) {
-            harmless.push(character);
-        } else {
-            for unit in character.encode_utf16(&mut [0; 2]) {
-                write!(harmless, "\\u{unit:04x}").expect("a String takes everything");
-            }
-        }
-    }
-    Cow::Owned(harmless)
-}
-
-/// Whether a character is shown, and nothing else happens.
-fn is_plain(character: char) -> bool {
-    matches!(escape::line(character.encode_utf8(&mut [0; 4])), Cow::Borrowed(_))
 }
 
 /// The word for a severity.

@@ -4,9 +4,10 @@ use std::ops::Range;
 
 use serde_json::{Value, json};
 
-use super::{Region, Report, harmless_json, word};
+use super::{Region, Report, word};
 use crate::codes::Code;
 use crate::diagnostic::{Diagnostic, Fix};
+use crate::escape;
 
 /// Where the format is defined.
 const SCHEMA: &str = "https://json.schemastore.org/sarif-2.1.0.json";
@@ -29,7 +30,7 @@ pub fn sarif(report: &Report<'_>) -> String {
     // One at a time: a tree of thousands of results would take more memory than the rules.
     for (index, finding) in report.findings.iter().enumerate() {
         document.push_str(if index > 0 { ",\n" } else { "\n" });
-        document.push_str(&harmless_json(&result(report, &codes, finding).to_string()));
+        document.push_str(&escape::json(&result(report, &codes, finding).to_string()));
     }
     document.push_str("\n]}]}\n");
     document

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Patch, Renderer, Snippet};
 
-use super::{Report, is_plain};
+use super::Report;
 use crate::diagnostic::{Diagnostic, Severity, boundary_after, boundary_before};
 use crate::escape;
 
@@ -156,7 +156,8 @@ impl Window {
 
 /// The same with a placeholder for each character that a terminal would obey.
 fn printable(text: &str) -> String {
-    let shown =
-        |c: char| if matches!(c, '\t' | '\n') || is_plain(c) { c } else { char::REPLACEMENT_CHARACTER };
+    let shown = |c: char| {
+        if matches!(c, '\t' | '\n') || !escape::is_unprintable(c) { c } else { char::REPLACEMENT_CHARACTER }
+    };
     text.chars().filter(|c| *c != '\r').map(shown).collect()
 }
