@@ -116,6 +116,18 @@ fn losing_all_rules_is_a_warning() {
 }
 
 #[test]
+fn a_trigger_says_what_is_wrong_with_the_path() {
+    let place = place("[[rule]]\nname = 'on'\npath = 'ROOT/in'\ncommand = '/bin/true'\n");
+    let mut daemon = Daemon::start(&place, |_| {});
+    wait_until(|| daemon.is_ready(&place), || "it is not ready".to_owned());
+    let (path, other) = (place.path("in/../in/f"), place.path("other"));
+    let said = |path: &Path| ask(&place, &["trigger", "on", path.to_str().expect("UTF-8")]).1;
+    assert!(said(&path).ends_with("has a `..`; name the path without it\n"), "{}", said(&path));
+    assert!(said(&other).ends_with("is not below a path of rule on\n"), "{}", said(&other));
+    assert!(daemon.stop().0.success());
+}
+
+#[test]
 fn a_state_directory_that_others_may_write_is_logged_with_a_way_out_on_the_same_line() {
     let place = place("[[rule]]\nname = 'on'\npath = 'ROOT/in'\ncommand = '/bin/true'\n");
     let (log, open) = (place.path("log"), place.directory("open"));

@@ -111,8 +111,10 @@ impl Daemon {
 
 /// The path, if it is one of the rule's or below one.
 fn below(rule: &Rule, path: &Path) -> Result<PathBuf, String> {
-    let is_plain = path.components().all(|part| !matches!(part, std::path::Component::ParentDir));
-    if is_plain && rule.watch.paths.iter().any(|root| path.starts_with(root)) {
+    if path.components().any(|part| matches!(part, std::path::Component::ParentDir)) {
+        return Err(format!("{} has a `..`; name the path without it", crate::escape::path(path)));
+    }
+    if rule.watch.paths.iter().any(|root| path.starts_with(root)) {
         return Ok(path.components().collect());
     }
     Err(format!("{} is not below a path of rule {}", crate::escape::path(path), rule.name))
