@@ -179,6 +179,23 @@ fn what_is_asked_wrongly_is_said() {
 }
 
 #[test]
+fn where_the_file_cannot_be_read_nobody_says_that_there_is_no_rule() {
+    let said = |rules: &Rules| {
+        let output = rules.explain(Path::new("/srv"), &[]);
+        assert_eq!(output.status.code(), Some(1));
+        String::from_utf8(output.stderr).expect("UTF-8")
+    };
+    let broken = Rules::new("[[rule\n");
+    let mut missing = Rules::new("");
+    assert_eq!(said(&missing), "facron explain: there is no rule\n");
+    missing.path.set_file_name("missing.toml");
+    for rules in [&broken, &missing] {
+        let said = said(rules);
+        assert!(said.starts_with("error[F0") && !said.contains("there is no rule"), "{said}");
+    }
+}
+
+#[test]
 fn what_an_opener_gets_is_told() {
     let rule = |name: &str, keys: &str| {
         format!(

@@ -67,7 +67,8 @@ fn explain(args: &Args, global: &Global) -> Result<(String, bool), String> {
         let verdict = if reason.fires { "fires" } else { "does not fire" };
         text.push_str(&format!("{}: {verdict}: {}\n", written.rule.name, escape::line(&reason.sentence)));
     }
-    if loaded.parsed.written.is_empty() {
+    // Where something could not be read, nobody knows which rules there are.
+    if loaded.parsed.written.is_empty() && errors.is_empty() {
         say("facron explain: there is no rule\n", global);
     }
     Ok((text, some_fires))
