@@ -141,6 +141,20 @@ fn a_state_directory_that_others_may_write_is_logged_with_a_way_out_on_the_same_
 }
 
 #[test]
+fn whoever_waits_for_the_events_of_a_path_that_is_not_there_is_told() {
+    let place = place("");
+    let (log, path) = (place.path("log"), place.path("in/nothing"));
+    let mut command = facron();
+    command.arg("events").arg(&path).stdin(Stdio::null()).stdout(Stdio::null());
+    let log_file = fs::File::create(&log).expect("a log");
+    let mut events = Daemon(command.stderr(log_file).spawn().expect("facron starts"));
+    let expected = format!("facron events: waiting for {} to appear\n", path.display());
+    let said = || fs::read_to_string(&log).unwrap_or_default();
+    wait_until(|| said() == expected, said);
+    assert!(events.stop().0.success());
+}
+
+#[test]
 fn the_service_manager_hears_of_everything_and_commands_of_nothing() {
     let place = place(
         "[[rule]]\nname = 'a'\npath = 'ROOT/in'\nshell = 'env > ROOT/new; mv ROOT/new ROOT/environment'\n\

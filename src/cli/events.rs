@@ -86,12 +86,25 @@ fn stream(args: &Args, global: &Global) -> End {
     match monitor {
         Ok(mut monitor) => {
             monitor.set_rules(&rules);
+            tell_of_missing(&rules, global);
             print_all(args, global, monitor, signals).unwrap_or_else(|error| {
                 End::Failed(format!("the kernel does not tell of events any more: {error}"))
             })
         }
         Err(reason) if reason.is_forbidden => End::NoPermission(reason.to_string()),
         Err(reason) => End::Failed(reason.to_string()),
+    }
+}
+
+/// Who waits for what is not there yet should know it.
+fn tell_of_missing(rules: &RuleSet, global: &Global) {
+    let paths = rules.iter().flat_map(|(_, rule)| rule.watch.paths.iter());
+    let is_missing = |path: &&PathBuf| {
+        let error = std::fs::symlink_metadata(path).err();
+        error.is_some_and(|error| matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENOTDIR)))
+    };
+    for path in paths.filter(is_missing) {
+        say(&format!("facron events: waiting for {} to appear\n", escape::path(path)), global);
     }
 }
 
