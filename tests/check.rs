@@ -94,6 +94,14 @@ fn a_clean_file_prints_one_line() {
 }
 
 #[test]
+fn rules_with_mistakes_are_counted_too() {
+    let output = File::new("[[rule]]\nname = 'r'\n").check(&[]);
+    assert!(stdout(&output).contains("facron check: 1 rule in 1 file: "), "{}", stdout(&output));
+    let output = File::new(&format!("{CLEAN}[[rule]]\nname = 'b'\n")).check(&[]);
+    assert!(stdout(&output).contains("facron check: 2 rules in 1 file: "), "{}", stdout(&output));
+}
+
+#[test]
 fn twelve_mistakes_are_twelve_lines_of_json_in_order() {
     let output = File::new(TWELVE).check(&["--format", "json"]);
     assert_eq!(output.status.code(), Some(1));
@@ -124,7 +132,7 @@ fn every_format_has_every_finding() {
         assert!(text.contains(&format!("error[{code}]")), "{code}");
         assert!(text.contains(&format!("{name}:{line}:{column}")), "{line}:{column}\n{text}");
     }
-    assert!(text.ends_with("facron check: 0 rules in 1 file: 12 errors\n"), "{text}");
+    assert!(text.ends_with("facron check: 2 rules in 1 file: 12 errors\n"), "{text}");
     let short = stdout(&file.check(&["--format", "short"]));
     assert_eq!(short.lines().count(), 12);
     assert!(short.starts_with(&format!("{name}:2:1: error[F002]: unknown key `concurency`; did you mean")));

@@ -104,7 +104,7 @@ fn written(loaded: &Loaded, format: Format) -> String {
 /// `2 rules in 1 file: no mistakes`.
 fn summary(loaded: &Loaded) -> String {
     let number = |count: usize, noun: &str| format!("{count} {noun}{}", if count == 1 { "" } else { "s" });
-    let rules = number(loaded.parsed.written.len(), "rule");
+    let rules = number(loaded.parsed.written.len() + loaded.parsed.flawed.len(), "rule");
     let files = number(loaded.sources.len(), "file");
     format!("{rules} in {files}: {}", report::count(&loaded.findings))
 }
