@@ -102,6 +102,14 @@ fn rules_with_mistakes_are_counted_too() {
 }
 
 #[test]
+fn a_short_line_says_where_the_other_rule_is() {
+    let file = File::new(&format!("{CLEAN}{CLEAN}"));
+    let output = file.check(&["--format", "short"]);
+    let expected = format!("another rule is called `r`; first here: {}:2:8", file.path.display());
+    assert!(stdout(&output).contains(&expected), "{}", stdout(&output));
+}
+
+#[test]
 fn twelve_mistakes_are_twelve_lines_of_json_in_order() {
     let output = File::new(TWELVE).check(&["--format", "json"]);
     assert_eq!(output.status.code(), Some(1));

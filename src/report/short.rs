@@ -16,8 +16,14 @@ pub fn short(report: &Report<'_>) -> String {
         let message = escape::line(&finding.message);
         let help =
             finding.help.as_deref().map(|help| format!("; {}", escape::line(help))).unwrap_or_default();
+        let mut related = String::new();
+        for (source, span, label) in &finding.related {
+            let region = report.region(*source, span);
+            write!(related, "; {}: {}:{}:{}", escape::line(label), region.file, region.line, region.column)
+                .expect("a String takes everything");
+        }
         let severity = word(finding.severity);
-        writeln!(lines, "{place}{severity}[{}]: {message}{help}", finding.code)
+        writeln!(lines, "{place}{severity}[{}]: {message}{related}{help}", finding.code)
             .expect("a String takes everything");
     }
     lines
