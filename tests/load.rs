@@ -104,6 +104,24 @@ fn a_file_below_tmp_is_to_be_kept_elsewhere() {
 }
 
 #[test]
+fn a_file_that_is_named_twice_is_read_once_and_said() {
+    let folder = Folder::new();
+    let file = folder.file("a.toml", RULE);
+    let loaded =
+        read(&Places::Given(vec![folder.0.path().to_owned(), file.clone()]), Trust::Demanded(Owner::Anybody));
+    let messages: Vec<&str> = loaded.findings.iter().map(|finding| &*finding.message).collect();
+    assert_eq!(messages, [format!("the rule file {} is named twice", file.display())]);
+    assert_eq!((codes(&loaded), loaded.has_error()), (vec!["F016"], true));
+    // A link is another name of it.
+    let link = folder.path("b.toml");
+    std::os::unix::fs::symlink(&file, &link).expect("a link");
+    let loaded = read(&Places::Given(vec![file.clone(), link]), Trust::Demanded(Owner::Anybody));
+    assert!(
+        loaded.findings[0].message.ends_with(&format!("b.toml is named twice: it is {}", file.display()))
+    );
+}
+
+#[test]
 fn a_directory_that_others_may_write_is_said_once() {
     let folder = Folder::new();
     fs::create_dir(folder.path("open")).expect("a directory");

@@ -1,12 +1,13 @@
 //! Rule files from disk: found, judged, read, parsed. All of them are right, or nothing is armed.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::codes::{TOO_MUCH, UNREADABLE, UNTRUSTED};
+use crate::codes::{DUPLICATE, TOO_MUCH, UNREADABLE, UNTRUSTED};
 use crate::config::files::{DefaultPlaces, rule_files};
 use crate::config::{self, FILE_BYTES_MAX, Parsed, TOTAL_BYTES_MAX};
 use crate::diagnostic::{Diagnostic, Severity, SourceText};
@@ -64,7 +65,7 @@ pub fn load(places: &Places, owner: Owner, facts: &dyn Facts) -> Result<(Arc<Rul
 
 /// Reads all rule files and parses them; what depends on the system is not asked.
 pub fn read(places: &Places, trust: Trust) -> Loaded {
-    let mut reader = Reader { trust, loaded: Loaded::default(), bytes_total: 0 };
+    let mut reader = Reader { trust, loaded: Loaded::default(), bytes_total: 0, named: BTreeMap::new() };
     match places {
         Places::Given(paths) => paths.iter().for_each(|path| reader.given(path)),
         Places::Default(places) => reader.default_places(places),
@@ -93,6 +94,8 @@ struct Reader {
     trust: Trust,
     loaded: Loaded,
     bytes_total: usize,
+    /// Each file behind its links, and how it was named.
+    named: BTreeMap<PathBuf, PathBuf>,
 }
 
 impl Reader {
@@ -140,6 +143,9 @@ impl Reader {
     }
 
     fn file(&mut self, path: &Path) {
+        if self.is_named_twice(path) {
+            return;
+        }
         let source = self.loaded.sources.len();
         let name = escape::path(path);
         let owner = match self.trust {
@@ -168,6 +174,23 @@ impl Reader {
         self.loaded.sources.push(text);
         self.loaded.paths.push(path.to_owned());
         self.loaded.findings.extend(finding);
+    }
+
+    /// To read a file again would give every rule of it a second time, and a finding for each.
+    fn is_named_twice(&mut self, path: &Path) -> bool {
+        // What cannot be found is said by whoever tries to read it.
+        let Ok(resolved) = fs::canonicalize(path) else { return false };
+        let Some(first) = self.named.get(&resolved) else {
+            self.named.insert(resolved, path.to_owned());
+            return false;
+        };
+        let (name, first) = (escape::path(path), escape::path(first));
+        let message = match name == first {
+            true => format!("the rule file {name} is named twice"),
+            false => format!("the rule file {name} is named twice: it is {first}"),
+        };
+        self.loaded.findings.push(DUPLICATE.about(message));
+        true
     }
 
     fn unreadable(&mut self, source: usize, error: &ReadError) {
