@@ -38,7 +38,7 @@ pub enum Args {
         #[command(flatten)]
         rule_files: RuleFiles,
     },
-    /// Read the rule files again, and say how it went
+    /// Read the rule files again; says nothing when all went well, else what is wrong
     Reload {
         /// Which daemon
         #[command(flatten)]
