@@ -147,7 +147,7 @@ impl Journal {
         match self.writer.send(frames) {
             Ok(()) => self.is_unsure |= has_waiting,
             Err(frames) => {
-                if self.notes.put_back(frames) {
+                if self.notes.put_back(frames, has_waiting) {
                     log::warn!(
                         directory:% = self.directory.display();
                         "journal is too far behind: what waits is only in memory until it has caught up"

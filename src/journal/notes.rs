@@ -223,10 +223,11 @@ impl Notes {
         (std::mem::take(&mut self.frames), std::mem::take(&mut self.has_waiting))
     }
 
-    /// What was taken could not be handed over. Returns whether notes had to be thrown away.
-    pub fn put_back(&mut self, frames: Vec<u8>) -> bool {
+    /// What [`Notes::take`] gave could not be handed over. Returns whether notes had to be thrown away.
+    pub fn put_back(&mut self, frames: Vec<u8>, has_waiting: bool) -> bool {
         self.frames = frames;
         if self.frames.len() <= FRAMES_LEN_MAX {
+            self.has_waiting = has_waiting;
             return false;
         }
         self.is_shed = true;
@@ -261,5 +262,48 @@ fn is_said_once(record: &Record<'_>) -> bool {
         | Record::Paused { .. }
         | Record::WatchedUntil { .. }
         | Record::ReadUntil(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::event::{Cause, Origin};
+
+    const RULE: &str = "rule";
+
+    fn at(seconds: u64) -> Stamp {
+        let since_boot = Duration::from_secs(seconds);
+        Stamp { wall: SystemTime::UNIX_EPOCH + since_boot, since_boot, boot_id: 1 }
+    }
+
+    fn event(path: &str) -> Event {
+        Event {
+            mask: EventMask::MODIFY,
+            path: Path::new(path).into(),
+            old_path: None,
+            is_dir: false,
+            cause: Cause::default(),
+            time: at(1).wall,
+            origin: Origin::Event,
+            object: None,
+        }
+    }
+
+    fn notes() -> Notes {
+        let mut notes = Notes::new(at(1), BTreeMap::new(), BTreeSet::new());
+        notes.take();
+        notes
+    }
+
+    #[test]
+    fn what_is_put_back_still_waits_to_be_handed_over() {
+        let mut notes = notes();
+        notes.waits(RULE, &event("/srv/a"));
+        let (frames, has_waiting) = notes.take();
+        assert!(!notes.put_back(frames, has_waiting), "there is room for it");
+        assert!(notes.has_waiting(), "a run has to wait until this is written");
     }
 }
