@@ -164,9 +164,13 @@ impl Notes {
 
     /// Whatever changed before this moment has been read, and noted before this. It is noted in its turn at most once
     /// a second, and only after something else: what we write is an event too, and would wake us for ever. While
-    /// nothing happens that concerns a rule, an older moment is as good.
+    /// nothing happens that concerns a rule, an older moment is as good. After notes were thrown away nothing is
+    /// noted: until they are said again, what came before this moment is not all noted before it.
     pub fn read_until(&mut self, now: Stamp) {
         self.read_until = now;
+        if self.is_shed {
+            return;
+        }
         let is_due = |noted: Stamp| now.since_boot.saturating_sub(noted.since_boot) >= READ_UNTIL_PAUSE;
         if self.is_beyond && self.noted_until.is_none_or(is_due) {
             self.note_read_until();
@@ -231,6 +235,8 @@ impl Notes {
             return false;
         }
         self.is_shed = true;
+        // It is thrown away too, if it is among them.
+        self.noted_until = None;
         let frames = std::mem::take(&mut self.frames);
         let mut reader = Reader::new(&frames[..]);
         while let Ok(Next::Payload(payload)) = reader.next() {
@@ -298,6 +304,29 @@ mod tests {
         notes
     }
 
+    /// More than may wait for the writer is put back.
+    fn shed(notes: &mut Notes) {
+        let long = format!("/srv/{}", "x".repeat(PATH_LEN_MAX / 2));
+        while notes.len() <= FRAMES_LEN_MAX {
+            notes.waits(RULE, &event(&long));
+        }
+        let (frames, has_waiting) = notes.take();
+        assert!(notes.put_back(frames, has_waiting), "it was too much");
+        assert!(notes.is_shed());
+    }
+
+    /// The moments until which everything was read, as the notes to be handed over say.
+    fn moments(notes: &mut Notes) -> Vec<Stamp> {
+        let (frames, _) = notes.take();
+        let (mut reader, mut moments) = (Reader::new(&frames[..]), Vec::new());
+        while let Ok(Next::Payload(payload)) = reader.next() {
+            if let Some(Record::ReadUntil(stamp)) = Record::read(payload) {
+                moments.push(stamp);
+            }
+        }
+        moments
+    }
+
     #[test]
     fn what_is_put_back_still_waits_to_be_handed_over() {
         let mut notes = notes();
@@ -305,5 +334,28 @@ mod tests {
         let (frames, has_waiting) = notes.take();
         assert!(!notes.put_back(frames, has_waiting), "there is room for it");
         assert!(notes.has_waiting(), "a run has to wait until this is written");
+    }
+
+    #[test]
+    fn no_moment_is_noted_before_what_was_thrown_away_is_said_again() {
+        let mut notes = notes();
+        shed(&mut notes);
+        notes.armed(RULE, Path::new("/srv"), Scope::Tree);
+        notes.read_until(at(10));
+        assert_eq!(moments(&mut notes), [], "not all that came before it is noted");
+        notes.reset();
+        notes.read_until(at(11));
+        assert_eq!(moments(&mut notes), [at(11)]);
+    }
+
+    #[test]
+    fn a_moment_that_was_thrown_away_is_noted_again() {
+        let mut notes = notes();
+        notes.waits(RULE, &event("/srv/a"));
+        notes.read_until(at(10));
+        shed(&mut notes);
+        notes.reset();
+        notes.read_until(at(10));
+        assert_eq!(moments(&mut notes), [at(10)]);
     }
 }
