@@ -96,7 +96,9 @@ impl Notes {
             return;
         }
         let (mut piece, mut piece_len) = (Vec::new(), 0);
-        for path in paths.into_iter().map(|path| path.as_os_str().as_bytes()) {
+        let bytes = paths.into_iter().map(|path| path.as_os_str().as_bytes());
+        // A longer one was not noted when it began to wait.
+        for path in bytes.filter(|path| path.len() <= PATH_LEN_MAX) {
             if piece_len + path.len() > PATHS_LEN_MAX && !piece.is_empty() {
                 self.push(&Record::Answered { rule, paths: std::mem::take(&mut piece) });
                 piece_len = 0;
@@ -357,5 +359,18 @@ mod tests {
         notes.reset();
         notes.read_until(at(10));
         assert_eq!(moments(&mut notes), [at(10)]);
+    }
+
+    #[test]
+    fn a_path_that_is_too_long_to_be_noted_is_not_noted_as_answered_either() {
+        let mut notes = notes();
+        let long = format!("/srv/{}", "x".repeat(70_000));
+        let paths = ["/srv/a", &long, "/srv/b"].map(Path::new);
+        notes.answered(RULE, paths);
+        let (frames, _) = notes.take();
+        let mut reader = Reader::new(&frames[..]);
+        let Ok(Next::Payload(payload)) = reader.next() else { panic!("there is a note") };
+        let paths = vec![&b"/srv/a"[..], b"/srv/b"];
+        assert_eq!(Record::read(payload), Some(Record::Answered { rule: RULE, paths }));
     }
 }
