@@ -34,7 +34,7 @@ fn main() {
     let with = live(&rules, |engine, actions| {
         let started = Instant::now();
         journal.note(engine, actions);
-        journal.commit();
+        journal.commit(Moment::default(), engine);
         delays.push(started.elapsed());
     });
     let without = live(&rules, |_, _| ());

@@ -88,7 +88,7 @@ impl Life {
         self.now = self.now + Duration::from_secs(1);
         let actions = self.engine.handle(self.now, input);
         self.journal.note(&self.engine, &actions);
-        self.journal.commit();
+        self.journal.commit(self.now, &self.engine);
         let spawned = actions.into_iter().filter_map(|action| match action {
             Action::Spawn(run) => Some(run.id),
             Action::Signal { .. } | Action::Rescan(_) | Action::Report(_) => None,

@@ -4,6 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use crate::engine::Input;
+use crate::journal::Journal;
 use crate::moment::Moment;
 use crate::sys::clock;
 use crate::sys::signals::Notice;
@@ -36,7 +37,7 @@ impl Daemon {
             self.desktop.ready(now);
             self.input(now, Input::Tick);
             if let Some(journal) = &mut self.journal {
-                journal.commit();
+                journal.commit(now, &self.engine);
             }
             self.manager.tick(now);
         }
@@ -55,6 +56,7 @@ impl Daemon {
     /// When something is due even if nothing becomes readable.
     fn next_deadline(&self) -> Option<Moment> {
         let server = self.server.as_ref().and_then(|server| server.next_deadline());
+        let journal = self.journal.as_ref().and_then(Journal::next_deadline);
         let parts = [
             self.engine.next_deadline(),
             self.monitor.next_deadline(&|rule| self.engine.room(rule)),
@@ -63,6 +65,7 @@ impl Daemon {
             self.desktop.next_deadline(),
             self.manager.next_deadline(),
             server,
+            journal,
         ];
         parts.into_iter().flatten().min()
     }

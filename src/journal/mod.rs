@@ -46,8 +46,10 @@ mod writer;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::engine::{Action, Engine};
+use crate::moment::Moment;
 use crate::rule::{Rule, RuleSet};
 use crate::sys::private::{PrivateDirectory, PrivateError};
 use notes::Notes;
@@ -64,6 +66,9 @@ pub use writer::Health;
 /// and what was not handed over when the daemon is killed is repeated.
 const PIECE_LEN: usize = 1024;
 
+/// Between two tries to hand over what the writer had no room for, while nothing else wakes the loop.
+const SEND_PAUSE: Duration = Duration::from_millis(250);
+
 /// The journal of a running daemon.
 #[derive(Debug)]
 pub struct Journal {
@@ -72,6 +77,8 @@ pub struct Journal {
     directory: PathBuf,
     /// Whether something that waits was handed over, and not seen to be written.
     is_unsure: bool,
+    /// When to try again to hand over what the writer had no room for; none: it has everything.
+    next_try: Option<Moment>,
 }
 
 /// Why there is no journal. (A directory that cannot be used is no reason: see [`Journal::health`].)
@@ -117,7 +124,11 @@ impl Journal {
             }
         }
         let writer = Writer::start(directory.to_owned(), store, state).map_err(OpenError::Failed)?;
-        Ok((Journal { notes, writer, directory: directory.to_owned(), is_unsure: false }, restored))
+        Ok((Journal::new(notes, writer, directory.to_owned()), restored))
+    }
+
+    fn new(notes: Notes, writer: Writer, directory: PathBuf) -> Journal {
+        Journal { notes, writer, directory, is_unsure: false, next_try: None }
     }
 
     /// Notes what the engine's last input has changed, and the actions that came of it, which may be carried out when
@@ -125,21 +136,31 @@ impl Journal {
     /// Call it after every [`Engine::handle`].
     pub fn note(&mut self, engine: &Engine, actions: &[Action]) {
         changes::note(engine, &mut self.notes);
-        if self.must_say_again(engine) {
-            changes::say_again(engine, &mut self.notes);
-        }
+        self.say_again_if_due(engine);
         let starts_run = actions.iter().any(|action| matches!(action, Action::Spawn(_)));
         if starts_run && (self.notes.has_waiting() || self.is_unsure) {
-            self.commit();
+            self.hand_over();
             self.writer.wait();
             self.is_unsure = false;
         } else if self.notes.len() >= PIECE_LEN {
-            self.commit();
+            self.hand_over();
         }
     }
 
-    /// Hands over what was noted, in order: call it before the loop waits.
-    pub fn commit(&mut self) {
+    /// Hands over what was noted, in order: call it before the loop waits, and again at [`Journal::next_deadline`].
+    pub fn commit(&mut self, now: Moment, engine: &Engine) {
+        self.say_again_if_due(engine);
+        self.hand_over();
+        let is_left = self.notes.len() > 0 || self.notes.is_shed();
+        self.next_try = is_left.then(|| now + SEND_PAUSE);
+    }
+
+    /// When something is to be handed over even if nothing happens.
+    pub fn next_deadline(&self) -> Option<Moment> {
+        self.next_try
+    }
+
+    fn hand_over(&mut self) {
         if self.notes.len() == 0 {
             return;
         }
@@ -164,7 +185,7 @@ impl Journal {
             changes::say_again(engine, &mut self.notes);
         }
         self.notes.note_read_until();
-        self.commit();
+        self.hand_over();
         if !self.writer.close() {
             log::warn!(
                 directory:% = self.directory.display();
@@ -205,6 +226,12 @@ impl Journal {
         self.writer.health()
     }
 
+    fn say_again_if_due(&mut self, engine: &Engine) {
+        if self.must_say_again(engine) {
+            changes::say_again(engine, &mut self.notes);
+        }
+    }
+
     /// After notes were thrown away, once the writer is there again; or when more waited than could be held, and
     /// all of it is answered.
     fn must_say_again(&self, engine: &Engine) -> bool {
@@ -212,5 +239,115 @@ impl Journal {
             return self.writer.has_caught_up();
         }
         self.writer.is_incomplete() && engine.is_idle()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+    use std::time::SystemTime;
+
+    use super::writer::{Hand, PIECES_MAX};
+    use super::*;
+    use crate::config;
+    use crate::diagnostic::SourceText;
+    use crate::engine::Input;
+    use crate::event::{Cause, Event, EventMask, Origin};
+    use crate::rule::RuleId;
+
+    const RULES: &str = "
+        [[rule]]
+        name = 'slow'
+        path = '/srv'
+        on = 'all'
+        debounce = '300d'
+        command = ['/bin/true']
+    ";
+
+    const RULE: RuleId = RuleId(0);
+
+    /// A life with a writer that does nothing before the test says so.
+    struct Life {
+        engine: Engine,
+        journal: Journal,
+        hand: Hand,
+        now: Moment,
+    }
+
+    impl Life {
+        fn begin() -> Life {
+            let text = SourceText { name: "rules.toml".into(), text: RULES.into() };
+            let engine = Engine::new(Arc::new(config::parse(&[text]).rules));
+            let stamp = Stamp { wall: SystemTime::UNIX_EPOCH, since_boot: Duration::ZERO, boot_id: 1 };
+            let (writer, hand) = Writer::by_hand();
+            let journal =
+                Journal::new(Notes::new(stamp, BTreeMap::new(), BTreeSet::new()), writer, "/".into());
+            Life { engine, journal, hand, now: Moment::default() }
+        }
+
+        /// A life with a writer that has no room, and an event whose note waits for some.
+        fn stuck(path: &str) -> Life {
+            let mut life = Life::begin();
+            for number in 0..PIECES_MAX {
+                life.event(&format!("/srv/{number}"));
+                life.commit();
+                assert_eq!(life.journal.next_deadline(), None, "there is room for {number}");
+            }
+            life.event(path);
+            life.commit();
+            life
+        }
+
+        fn event(&mut self, path: &str) {
+            let event = Event {
+                mask: EventMask::MODIFY,
+                path: Path::new(path).into(),
+                old_path: None,
+                is_dir: false,
+                cause: Cause::default(),
+                time: SystemTime::UNIX_EPOCH,
+                origin: Origin::Event,
+                object: None,
+            };
+            let actions = self.engine.handle(self.now, Input::Event { rule: RULE, event });
+            self.journal.note(&self.engine, &actions);
+        }
+
+        fn commit(&mut self) {
+            self.journal.commit(self.now, &self.engine);
+        }
+
+        /// What the writer knows once it has taken all that it was sent.
+        fn waiting_count(&self) -> usize {
+            self.hand.take_all().waiting_count()
+        }
+    }
+
+    #[test]
+    fn what_the_writer_has_no_room_for_is_tried_again_though_nothing_happens() {
+        let mut life = Life::stuck("/srv/last");
+        assert_eq!(life.journal.next_deadline(), Some(life.now + SEND_PAUSE));
+        life.now = life.now + SEND_PAUSE;
+        life.commit();
+        assert_eq!(life.journal.next_deadline(), Some(life.now + SEND_PAUSE), "there is no room yet");
+        assert_eq!(life.waiting_count(), PIECES_MAX);
+        life.commit();
+        assert_eq!(life.journal.next_deadline(), None, "the loop may sleep");
+        assert_eq!(life.waiting_count(), PIECES_MAX + 1);
+    }
+
+    #[test]
+    fn what_was_thrown_away_is_said_again_though_nothing_happens() {
+        let mut life = Life::stuck("/srv/last");
+        while !life.journal.notes.is_shed() {
+            life.event(&format!("/srv/{}/{}", "x".repeat(8 * 1024), life.journal.notes.len()));
+            life.commit();
+        }
+        assert_eq!(life.journal.next_deadline(), Some(life.now + SEND_PAUSE));
+        assert_eq!(life.waiting_count(), PIECES_MAX);
+        life.commit();
+        assert_eq!(life.journal.next_deadline(), None, "the loop may sleep");
+        let kept = life.engine.kept().map(|kept| kept.events.len()).sum::<usize>();
+        assert_eq!(life.waiting_count(), kept);
     }
 }

@@ -30,7 +30,7 @@ const RETRY_PAUSE: Duration = Duration::from_secs(2);
 const SYNC_PAUSE: Duration = Duration::from_secs(1);
 
 /// Pieces, and bytes of them, that may be under way to the writer.
-const PIECES_MAX: usize = 64;
+pub(super) const PIECES_MAX: usize = 64;
 const PIECES_LEN_MAX: usize = 2 * 1024 * 1024;
 
 /// How long the loop waits for a piece to be written, or for the writer to end.
@@ -317,5 +317,42 @@ impl Thread {
         // The lock of the directory goes with it.
         self.store = None;
         self.shared.change(|progress| progress.is_closed = true);
+    }
+}
+
+/// The writer's end where a test takes the place of the thread.
+#[cfg(test)]
+#[derive(Debug)]
+pub(super) struct Hand {
+    pieces: Receiver<Message>,
+    shared: Arc<Shared>,
+    state: std::cell::RefCell<State>,
+}
+
+#[cfg(test)]
+impl Writer {
+    /// A writer that takes nothing before its hand does.
+    pub(super) fn by_hand() -> (Writer, Hand) {
+        let (pieces, receiver) = sync_channel(PIECES_MAX);
+        let shared = Arc::new(Shared::default());
+        let hand = Hand { pieces: receiver, shared: Arc::clone(&shared), state: Default::default() };
+        (Writer { pieces, shared, sent: 0, is_behind: false }, hand)
+    }
+}
+
+#[cfg(test)]
+impl Hand {
+    /// Takes all that was sent. Returns what it amounts to.
+    pub(super) fn take_all(&self) -> State {
+        let mut state = self.state.borrow_mut();
+        while let Ok(Message::Piece(frames, number)) = self.pieces.try_recv() {
+            self.shared.under_way.fetch_sub(frames.len(), Ordering::Relaxed);
+            self.shared.change(|progress| progress.written = number);
+            let mut reader = Reader::new(&frames[..]);
+            while let Ok(Next::Payload(payload)) = reader.next() {
+                state.apply(&Record::read(payload).expect("the loop sends what Record::write made"));
+            }
+        }
+        state.clone()
     }
 }
