@@ -74,6 +74,12 @@ pub enum Next<'a> {
     Damaged,
 }
 
+/// How many whole frames these are.
+pub fn count(frames: &[u8]) -> usize {
+    let mut reader = Reader::new(frames);
+    std::iter::from_fn(|| matches!(reader.next(), Ok(Next::Payload(_))).then_some(())).count()
+}
+
 /// Reads frames one after another, in memory for one frame.
 #[derive(Debug)]
 pub struct Reader<R> {

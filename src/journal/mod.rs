@@ -51,6 +51,7 @@ use std::time::Duration;
 use crate::engine::{Action, Engine};
 use crate::moment::Moment;
 use crate::rule::{Rule, RuleSet};
+use crate::sys::clock;
 use crate::sys::private::{PrivateDirectory, PrivateError};
 use notes::Notes;
 use store::Store;
@@ -68,6 +69,9 @@ const PIECE_LEN: usize = 1024;
 
 /// Between two tries to hand over what the writer had no room for, while nothing else wakes the loop.
 const SEND_PAUSE: Duration = Duration::from_millis(250);
+
+/// How long the end waits for the writer and its disk.
+const CLOSED_WAIT: Duration = Duration::from_secs(5);
 
 /// The journal of a running daemon.
 #[derive(Debug)]
@@ -179,19 +183,40 @@ impl Journal {
     }
 
     /// Notes that everything has been read until the last moment that it was told, hands everything over and waits
-    /// until it is on the disk, at most five seconds. Call it when the engine is finished.
+    /// until it is on the disk, at most five seconds in all. Call it when the engine is finished.
     pub fn close(mut self, engine: &Engine) {
-        if self.notes.is_shed() {
-            changes::say_again(engine, &mut self.notes);
+        let end = clock::monotonic() + CLOSED_WAIT;
+        let left = self.hand_over_last(engine, |writer| writer.wait_until(end));
+        if left > 0 {
+            log::warn!(
+                directory:% = self.directory.display(), notes = left;
+                "journal is too far behind: the last notes are lost, and the next start goes by the older ones"
+            );
         }
-        self.notes.note_read_until();
-        self.hand_over();
-        if !self.writer.close() {
+        if !self.writer.close(end) {
             log::warn!(
                 directory:% = self.directory.display();
                 "journal is not on the disk: the disk has not answered for five seconds"
             );
         }
+    }
+
+    /// Hands over all that is left, after a wait if the writer has no room for it. Returns how many notes it did not
+    /// take.
+    fn hand_over_last(&mut self, engine: &Engine, wait: impl FnOnce(&Writer)) -> usize {
+        if self.notes.is_shed() {
+            changes::say_again(engine, &mut self.notes);
+        }
+        self.notes.note_read_until();
+        let (frames, _) = self.notes.take();
+        if frames.is_empty() {
+            return 0;
+        }
+        let result = self.writer.send(frames).or_else(|frames| {
+            wait(&self.writer);
+            self.writer.send(frames)
+        });
+        result.map_or_else(|frames| frame::count(&frames), |()| 0)
     }
 
     /// A path of the rule is watched from here on: its marks are set. If the rule is to catch up with what came
@@ -349,5 +374,21 @@ mod tests {
         assert_eq!(life.journal.next_deadline(), None, "the loop may sleep");
         let kept = life.engine.kept().map(|kept| kept.events.len()).sum::<usize>();
         assert_eq!(life.waiting_count(), kept);
+    }
+
+    #[test]
+    fn the_end_waits_until_there_is_room_for_the_last_notes() {
+        let mut life = Life::stuck("/srv/last");
+        let hand = &life.hand;
+        let left = life.journal.hand_over_last(&life.engine, |_| drop(hand.take_all()));
+        assert_eq!(left, 0);
+        assert_eq!(life.waiting_count(), PIECES_MAX + 1);
+    }
+
+    #[test]
+    fn the_end_knows_how_many_notes_are_lost_when_there_is_no_room() {
+        let mut life = Life::stuck("/srv/last");
+        let left = life.journal.hand_over_last(&life.engine, |_| {});
+        assert_eq!(left, 1);
     }
 }

@@ -33,9 +33,8 @@ const SYNC_PAUSE: Duration = Duration::from_secs(1);
 pub(super) const PIECES_MAX: usize = 64;
 const PIECES_LEN_MAX: usize = 2 * 1024 * 1024;
 
-/// How long the loop waits for a piece to be written, or for the writer to end.
+/// How long the loop waits for a piece to be written.
 const WRITTEN_WAIT: Duration = Duration::from_millis(250);
-const CLOSED_WAIT: Duration = Duration::from_secs(5);
 
 /// Bytes of the stack of each of the two threads.
 pub(super) const STACK_LEN: usize = 256 * 1024;
@@ -140,6 +139,13 @@ impl Writer {
         self.is_behind = waited.unwrap_or_else(PoisonError::into_inner).1.timed_out();
     }
 
+    /// Waits until everything that was sent is written, at most until this moment.
+    pub fn wait_until(&self, end: Moment) {
+        let is_late = |progress: &mut Progress| progress.written < self.sent;
+        let left = end.since(clock::monotonic());
+        drop(self.shared.changed.wait_timeout_while(self.shared.progress(), left, is_late));
+    }
+
     /// Whether everything that was sent has been taken.
     pub fn has_caught_up(&self) -> bool {
         self.shared.progress().written == self.sent
@@ -156,18 +162,19 @@ impl Writer {
     }
 
     /// Ends the thread when it has written everything to the disk. Returns whether it has; a disk that hangs is
-    /// not waited for longer than five seconds.
-    pub fn close(self) -> bool {
+    /// not waited for longer than until this moment.
+    pub fn close(self, end: Moment) -> bool {
         let is_open = |progress: &mut Progress| !progress.is_closed;
-        let started = clock::monotonic();
         while let Err(TrySendError::Full(_)) = self.pieces.try_send(Message::Close) {
-            if clock::monotonic().since(started) > CLOSED_WAIT {
+            let left = end.since(clock::monotonic());
+            if left.is_zero() {
                 return false;
             }
             let progress = self.shared.progress();
-            drop(self.shared.changed.wait_timeout(progress, WRITTEN_WAIT));
+            drop(self.shared.changed.wait_timeout(progress, WRITTEN_WAIT.min(left)));
         }
-        let waited = self.shared.changed.wait_timeout_while(self.shared.progress(), CLOSED_WAIT, is_open);
+        let left = end.since(clock::monotonic());
+        let waited = self.shared.changed.wait_timeout_while(self.shared.progress(), left, is_open);
         !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
     }
 }
