@@ -237,6 +237,57 @@ fn only_what_was_watched_in_the_same_way_has_a_history() {
 }
 
 #[test]
+fn a_path_that_a_reload_took_away_was_watched_until_then() {
+    let (place, rules) = (tempfile::tempdir().expect("a directory"), rules_of(RULES));
+    let without = rules_of(&RULES.replace("['/srv/a', '/srv/b']", "'/srv/b'"));
+    let (a, b) = (Path::new("/srv/a"), Path::new("/srv/b"));
+    let mut life = Life::begin(place.path(), &rules);
+    life.journal.armed(rules.rule(SLOW), a);
+    life.journal.armed(rules.rule(SLOW), b);
+    let [reload, last] = [10, 20].map(|seconds| {
+        let now = Stamp::now();
+        Stamp { since_boot: now.since_boot + Duration::from_secs(seconds), ..now }
+    });
+    life.journal.read_until(reload);
+    life.journal.reloaded(&rules, &without);
+    life.input(Input::Reload(Arc::clone(&without)));
+    life.journal.read_until(last);
+    life.end();
+
+    let life = Life::begin(place.path(), &rules);
+    let until = |path| life.restored.watched_until(rules.rule(SLOW), path);
+    assert_eq!((until(a), until(b)), (Some(reload), Some(last)));
+}
+
+#[test]
+fn a_rule_that_a_reload_took_away_leaves_no_history() {
+    let (place, rules) = (tempfile::tempdir().expect("a directory"), rules_of(RULES));
+    let free = rules_of(RULES.split("\n\n").next().expect("two rules"));
+    let mut life = Life::begin(place.path(), &rules);
+    life.journal.armed(rules.rule(SLOW), Path::new("/srv/a"));
+    life.journal.reloaded(&rules, &free);
+    life.input(Input::Reload(Arc::clone(&free)));
+    life.end();
+    assert!(!Life::begin(place.path(), &rules).restored.rules.contains_key("slow"));
+}
+
+#[test]
+fn a_path_that_its_rule_has_no_more_is_forgotten_at_the_next_start() {
+    let (place, rules) = (tempfile::tempdir().expect("a directory"), rules_of(RULES));
+    let without = rules_of(&RULES.replace("['/srv/a', '/srv/b']", "'/srv/b'"));
+    let mut life = Life::begin(place.path(), &rules);
+    life.journal.armed(rules.rule(SLOW), Path::new("/srv/a"));
+    life.journal.armed(rules.rule(SLOW), Path::new("/srv/b"));
+    life.end();
+    Life::begin(place.path(), &without).end();
+
+    let life = Life::begin(place.path(), &rules);
+    let until = |path| life.restored.watched_until(rules.rule(SLOW), Path::new(path));
+    assert_eq!(until("/srv/a"), None, "the life between did not know it");
+    assert!(until("/srv/b").is_some());
+}
+
+#[test]
 fn what_nobody_asks_for_any_more_is_named_and_forgotten() {
     let (place, rules) = (tempfile::tempdir().expect("a directory"), rules_of(RULES));
     let mut life = Life::begin(place.path(), &rules);

@@ -22,6 +22,9 @@ impl Daemon {
                 self.about.disabled = loaded.disabled();
                 self.about.last_reload_error = None;
                 self.settings.log.set_level(level(&self.settings, &rules));
+                if let Some(journal) = &mut self.journal {
+                    journal.reloaded(&self.rules, &rules);
+                }
                 self.rules = std::sync::Arc::clone(&rules);
                 self.board.set_rules(&rules);
                 self.input(now, Input::Reload(std::sync::Arc::clone(&rules)));

@@ -43,6 +43,7 @@ mod store;
 mod syncer;
 mod writer;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -112,6 +113,10 @@ impl Journal {
             Err(PrivateError::Unfit(_) | PrivateError::Failed(_)) => (None, State::default()),
         };
         state.begin_life();
+        let known = by_name(rules);
+        state.keep_watches(|rule, path| {
+            known.get(rule).is_some_and(|rule| rule.watch.paths.iter().any(|own| own == path))
+        });
         let restored = Restored::new(&state, rules, now);
         let owing = rules.rules.iter().filter_map(|rule| {
             let state = state.rules.get(&*rule.name)?;
@@ -230,6 +235,17 @@ impl Journal {
         self.notes.disarmed(rule, path);
     }
 
+    /// Other rules are in force from here on: paths that a rule has no more are not watched any more. (A rule that is
+    /// gone is forgotten with all its paths, as [`Journal::note`] hears from the engine.)
+    pub fn reloaded(&mut self, old: &RuleSet, new: &RuleSet) {
+        let new = by_name(new);
+        for old in &old.rules {
+            let Some(new) = new.get(&*old.name) else { continue };
+            let gone = old.watch.paths.iter().filter(|path| !new.watch.paths.contains(path));
+            gone.for_each(|path| self.notes.disarmed(&old.name, path));
+        }
+    }
+
     /// The rule owes a walk that finds what changed since this moment, until the engine says that it owes none.
     pub fn owes_rescan(&mut self, rule: &Arc<str>, since: Stamp) {
         self.notes.owes_rescan(rule, since);
@@ -267,9 +283,13 @@ impl Journal {
     }
 }
 
+fn by_name(rules: &RuleSet) -> BTreeMap<&str, &Rule> {
+    rules.rules.iter().map(|rule| (&*rule.name, &**rule)).collect()
+}
+
 #[cfg(test)]
 mod tests {
-    use std::collections::{BTreeMap, BTreeSet};
+    use std::collections::BTreeSet;
     use std::time::SystemTime;
 
     use super::writer::{Hand, PIECES_MAX};

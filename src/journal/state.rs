@@ -5,6 +5,9 @@
 //! the same here.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use super::record::{Object, Record, Waiting};
@@ -125,6 +128,13 @@ impl State {
                 watched.until = watched.until.or(read_until);
             }
             state.watches.retain(|(_, watched)| watched.until.is_some());
+        }
+    }
+
+    /// Forgets the watches of all other paths: nobody asks for their history any more.
+    pub fn keep_watches(&mut self, is_known: impl Fn(&str, &Path) -> bool) {
+        for (rule, state) in &mut self.rules {
+            state.watches.retain(|(path, _)| is_known(rule, Path::new(OsStr::from_bytes(path))));
         }
     }
 
