@@ -246,6 +246,38 @@ fn a_reader_of_the_log_that_stops_delays_no_run_and_not_the_end() {
 }
 
 #[test]
+fn a_daemon_that_is_stopping_does_not_reload() {
+    let place = place(
+        "[[rule]]\nname = 'slow'\npath = 'ROOT/in'\n\
+         shell = 'echo >> ROOT/runs; until [ -e ROOT/go ]; do sleep 0.05; done'\n",
+    );
+    let log = fs::File::create(place.path("log")).expect("made");
+    let mut daemon = Daemon::start(&place, |command| {
+        command.stderr(log);
+    });
+    let said = |words: &str| fs::read_to_string(place.path("log")).expect("readable").contains(words);
+    wait_until(|| daemon.is_ready(&place), || "it does not start".to_owned());
+    fs::write(place.input().join("file"), "").expect("written");
+    wait_until(|| lines(&place.path("runs")) == 1, || "it does not run".to_owned());
+    daemon.signal(nix::sys::signal::Signal::SIGTERM);
+    wait_until(|| said("stopping"), || "it does not begin to stop".to_owned());
+
+    let (_, error) = ask(&place, &["reload"]);
+    assert!(error.contains("the daemon is stopping"), "{error}");
+    daemon.signal(nix::sys::signal::Signal::SIGHUP);
+    let refusals = || {
+        let log = fs::read_to_string(place.path("log")).expect("readable");
+        log.lines().filter(|line| line.contains("reload refused")).count()
+    };
+    wait_until(|| refusals() == 2, || format!("{} of 2 refusals", refusals()));
+    assert!(!said("reloaded"));
+
+    fs::write(place.path("go"), "").expect("written");
+    let (status, _) = daemon.stop();
+    assert!(status.success(), "{status}");
+}
+
+#[test]
 fn a_second_instance_leaves_the_first_alone_and_a_killed_one_leaves_the_place() {
     let place = place("[[rule]]\nname = 'a'\npath = 'ROOT/in'\nshell = 'echo >> ROOT/runs'\n");
     let mut first = Daemon::start(&place, |_| {});

@@ -11,9 +11,15 @@ use crate::sys::clock;
 use super::load::{self, Loaded};
 use super::{Daemon, Settling};
 
+/// Why nothing new is begun.
+pub(super) const STOPPING: &str = "the daemon is stopping";
+
 impl Daemon {
     /// Reads the rule files again; a client, if one asked, is told how it went.
     pub(super) fn reload(&mut self, now: Moment, client: Option<ClientId>) {
+        if self.is_stopping {
+            return self.refuse_to_reload(now, client);
+        }
         self.manager.reloading();
         match load::load(&self.settings.places, self.settings.owner, &System::new()) {
             Ok((rules, loaded)) => {
@@ -51,6 +57,14 @@ impl Daemon {
                     self.answer(now, client, Response::Refused { error, messages });
                 }
             }
+        }
+    }
+
+    /// Rules that were armed after the end began would be served by nobody, and those that are asked would wait.
+    fn refuse_to_reload(&mut self, now: Moment, client: Option<ClientId>) {
+        log::error!(reason = STOPPING; "reload refused");
+        if let Some(client) = client {
+            self.answer(now, client, Response::refused(STOPPING.to_owned()));
         }
     }
 }

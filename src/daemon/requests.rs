@@ -10,6 +10,7 @@ use crate::rule::{On, Rule, RuleId};
 use crate::sys::clock;
 
 use super::Daemon;
+use super::reload::STOPPING;
 
 impl Daemon {
     pub(super) fn take_requests(&mut self, now: Moment) {
@@ -81,7 +82,7 @@ impl Daemon {
     /// Treats paths as just changed.
     fn trigger(&mut self, now: Moment, id: RuleId, paths: &[WirePath]) -> Result<(), String> {
         if self.is_stopping {
-            return Err("the daemon is stopping".to_owned());
+            return Err(STOPPING.to_owned());
         }
         let rule = std::sync::Arc::clone(self.rules.rule(id));
         let mut given = Vec::new();
