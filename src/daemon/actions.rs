@@ -47,7 +47,10 @@ impl Daemon {
                     book.is_over_limit = true;
                 }
             }
-            Report::Started(_) | Report::Dropped { .. } | Report::LoopSuspected { .. } => {}
+            Report::Started(_)
+            | Report::Dropped { .. }
+            | Report::OnFailureLeftOut { .. }
+            | Report::LoopSuspected { .. } => {}
         }
     }
 

@@ -18,6 +18,13 @@ pub fn log(report: &Report) {
             let path = path.as_deref().map(escape::path).unwrap_or_default();
             log::log!(level, reason = reason.as_str(), rule = rule, count = count, path = path; "dropped");
         }
+        Report::OnFailureLeftOut { rule, outcome, path } => {
+            let path = path.as_deref().map(escape::path).unwrap_or_default();
+            log::warn!(
+                rule = rule, outcome = outcome.to_string(), path = path;
+                "on-failure left out: the daemon is stopping"
+            );
+        }
         Report::OverLimit { rule } => {
             log::warn!(rule = rule; "over limit: more paths wait than queue-limit allows, a rescan will find the rest");
         }

@@ -145,6 +145,15 @@ pub enum Report {
         /// How many events.
         count: u64,
     },
+    /// A last try failed, and the rule's `on-failure` will not run: the daemon is stopping.
+    OnFailureLeftOut {
+        /// Whose.
+        rule: Arc<str>,
+        /// What `on-failure` would have been told.
+        outcome: Outcome,
+        /// The first path of the failed run.
+        path: Option<PathBuf>,
+    },
     /// The rule's `queue-limit`, or that of all rules, is reached: from now on it owes a rescan.
     OverLimit {
         /// Whose.

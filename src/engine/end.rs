@@ -52,7 +52,8 @@ impl Engine {
         let next = self.next(&flight, &outcome);
         let is_failure = is_failure(&flight.rule.ending, &outcome);
         let is_last_try = is_failure && matches!(next, Next::Done | Next::Drop(_));
-        let has_on_failure = is_last_try && !self.is_stopping() && flight.rule.ending.on_failure.is_some();
+        let wants_on_failure = is_last_try && flight.rule.ending.on_failure.is_some();
+        let has_on_failure = wants_on_failure && !self.is_stopping();
         let then = match next {
             Next::Retry { delay, .. } => Then::Retry(delay),
             Next::GiveBack if is_failure => Then::Retry(Duration::ZERO),
@@ -76,6 +77,8 @@ impl Engine {
         self.report_end(flight.run(), outcome.clone(), took, is_failure, then);
         if has_on_failure {
             self.queue_on_failure(&flight, outcome);
+        } else if wants_on_failure {
+            self.leave_out_on_failure(&flight, outcome);
         }
         self.follow(flight, next);
     }
@@ -161,6 +164,13 @@ impl Engine {
         flight.entries = failed.entries.clone();
         self.lanes[failed.lane].running_on_failure += 1;
         self.on_failures.push_back(flight);
+    }
+
+    /// After a stop nothing starts, and a failure is not kept: its events are answered.
+    pub(super) fn leave_out_on_failure(&mut self, flight: &Flight, outcome: Outcome) {
+        let rule = Arc::clone(&flight.rule.name);
+        let path = flight.entries.first().map(|(path, _)| path.to_path_buf());
+        self.actions.push(Action::Report(Report::OnFailureLeftOut { rule, outcome, path }));
     }
 
     fn report_end(&mut self, run: Run, outcome: Outcome, took: Duration, is_failure: bool, then: Then) {

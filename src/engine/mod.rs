@@ -194,6 +194,9 @@ impl Engine {
         for flight in std::mem::take(&mut self.on_failures) {
             let lane = &mut self.lanes[flight.lane];
             lane.running_on_failure -= 1;
+            if let Purpose::OnFailure(outcome) = &flight.purpose {
+                self.leave_out_on_failure(&flight, outcome.clone());
+            }
         }
         self.touched.extend(self.lanes.iter().map(|(id, _)| id));
     }

@@ -77,7 +77,10 @@ impl Questions {
             Report::Dropped { rule, path, reason, .. } => {
                 return self.drop_of(rule, path.as_deref(), *reason);
             }
-            Report::OverLimit { .. } | Report::StartLimited { .. } | Report::LoopSuspected { .. } => {}
+            Report::OnFailureLeftOut { .. }
+            | Report::OverLimit { .. }
+            | Report::StartLimited { .. }
+            | Report::LoopSuspected { .. } => {}
         }
         Vec::new()
     }

@@ -12,6 +12,7 @@ pub const ALL: &[&str] = &[
     "a batch of several paths",
     "a clock far from its start",
     "a failed run of a rule that changed meanwhile",
+    "a failure after a stop",
     "a full daemon",
     "a loop slowed down",
     "a paused rule",

@@ -201,6 +201,53 @@ fn a_stop_lets_runs_end_for_a_while_and_keeps_what_waits() {
 }
 
 #[test]
+fn a_failure_after_a_stop_is_not_followed_and_that_is_said() {
+    check(
+        &["daemon shutdown-timeout=50ms\nr on-failure concurrency=4 retries=1"],
+        "
+        0 event r a
+        1 exit 1 9
+        2000 event r b
+        2001 stop
+        2002 exit 2 3
+        2003 exit 3 1
+        2010 kept r",
+        "
+        0 spawn 1 r a
+        1 end 1 exit:9 failed then retry 1000ms
+        1001 spawn 2 r a attempt=2
+        2000 spawn 3 r b
+        2002 end 2 exit:3 failed
+        2002 no-on-failure r exit:3 a
+        2003 end 3 exit:1 failed then retry 1000ms
+        2010 kept r b:arrived",
+    );
+}
+
+#[test]
+fn a_failure_that_waits_for_a_slot_at_a_stop_is_not_followed_and_that_is_said() {
+    check(
+        &[
+            "daemon concurrency=2\nr on-failure concurrency=2",
+            "daemon concurrency=1\nr on-failure concurrency=2",
+        ],
+        "
+        0 event r a
+        0 event r b
+        1 reload 1
+        2 exit 1 3
+        3 stop
+        4 exit 2 0",
+        "
+        0 spawn 1 r a
+        0 spawn 2 r b
+        2 end 1 exit:3 failed then on-failure
+        3 no-on-failure r exit:3 a
+        4 end 2 exit:0",
+    );
+}
+
+#[test]
 fn a_second_stop_is_a_stop_at_once() {
     check(
         &["daemon shutdown-timeout=50ms\nr kill-after=10ms on-busy=restart"],

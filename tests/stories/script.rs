@@ -194,6 +194,10 @@ fn told(report: Report) -> Option<String> {
             let path = path.map(|path| format!(" {}", path.display())).unwrap_or_default();
             format!("drop {rule} {} {count}{path}", reason.as_str())
         }
+        Report::OnFailureLeftOut { rule, outcome, path } => {
+            let path = path.map(|path| format!(" {}", path.display())).unwrap_or_default();
+            format!("no-on-failure {rule} {outcome}{path}")
+        }
         Report::OverLimit { rule } => format!("over {rule}"),
         Report::StartLimited { rule } => format!("limited {rule}"),
         Report::LoopSuspected { rule } => format!("loop {rule}"),

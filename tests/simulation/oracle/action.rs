@@ -230,6 +230,13 @@ impl Oracle {
                 }
                 self.skip(known)
             }
+            Report::OnFailureLeftOut { rule, outcome, path } => {
+                let known = (Arc::clone(rule), outcome.clone(), path.clone());
+                let at = self.left_out.iter().position(|left_out| *left_out == known);
+                hold(at.is_some(), Invariant::Told, || format!("{rule} leaves out no on-failure"))?;
+                at.map(|at| self.left_out.remove(at));
+                Ok(())
+            }
             Report::OverLimit { rule } => {
                 let at = self.over.iter().position(|name| name == rule);
                 hold(at.is_some(), Invariant::Limit, || format!("{rule} is not over its limit"))?;

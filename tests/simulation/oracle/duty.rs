@@ -44,6 +44,9 @@ impl Oracle {
     pub(super) fn duties(&mut self, subject: &mut dyn Subject) -> Verdict {
         hold(self.ending.is_none(), Invariant::Told, || "the end of a run is not told".into())?;
         hold(self.drops.is_empty(), Invariant::Dropped, || format!("not told: {:?}", self.drops))?;
+        hold(self.left_out.is_empty(), Invariant::Told, || {
+            format!("on-failure left out and not told: {:?}", self.left_out)
+        })?;
         hold(self.over.is_empty(), Invariant::Limit, || format!("not told to be over: {:?}", self.over))?;
         for (id, track) in &self.runs {
             let Some((at, _)) = &track.asked else {

@@ -105,7 +105,13 @@ impl Oracle {
             let path = (track.heaps.len() == 1).then(|| track.heaps[0].path.clone());
             self.drops.push((Arc::clone(&track.name), path, DropReason::GaveUp, count));
         }
-        if ending.on_failure.is_none() || self.is_stopping() {
+        if ending.on_failure.is_none() {
+            return Then::Nothing;
+        }
+        if self.is_stopping() {
+            self.sometimes.saw("a failure after a stop");
+            let path = track.heaps.first().map(|heap| heap.path.clone());
+            self.left_out.push((track.name, outcome.clone(), path));
             return Then::Nothing;
         }
         // It takes its number when it is decided, before anything else starts.

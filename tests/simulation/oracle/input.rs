@@ -53,7 +53,9 @@ impl Oracle {
     }
 
     fn stop(&mut self, at: Moment) {
-        self.on_failures.clear();
+        for failure in std::mem::take(&mut self.on_failures) {
+            self.left_out.push((failure.name, failure.outcome, failure.paths.into_iter().next()));
+        }
         self.stop = match self.stop {
             Stop::No => Stop::At(at),
             Stop::At(before) => Stop::At(before.min(at)),

@@ -117,6 +117,8 @@ pub struct Oracle {
     stop: Stop,
     /// Failures that `on-failure` has to answer.
     on_failures: Vec<OnFailure>,
+    /// Failures that are not answered because of a stop, to be told.
+    left_out: Vec<LeftOut>,
     /// The end that has to be told after the last input.
     ending: Option<Ending>,
     /// Drops that have to be told after the last input.
@@ -160,6 +162,9 @@ struct OnFailure {
     lineage: BTreeSet<Arc<str>>,
 }
 
+/// A failure that will not be answered: whose, what, and its first path.
+type LeftOut = (Arc<str>, Outcome, Option<PathBuf>);
+
 /// What has to be told of the end of a run.
 struct Ending {
     run: RunId,
@@ -182,6 +187,7 @@ impl Oracle {
             next_order: 0,
             stop: Stop::No,
             on_failures: Vec::new(),
+            left_out: Vec::new(),
             ending: None,
             drops: Vec::new(),
             over: Vec::new(),
