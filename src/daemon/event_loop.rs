@@ -20,7 +20,7 @@ impl Daemon {
     /// # Errors
     /// The kernel does not tell of events any more: it is of no use to go on.
     pub fn run(&mut self) -> io::Result<()> {
-        while !self.engine.is_finished() {
+        while !self.engine.is_finished() && !self.is_stuck() {
             if let Err(error) = self.poller.wait(self.time_left()) {
                 // The set of descriptors is ours and stays valid; only memory can be missing for a moment.
                 log::error!(reason = error.to_string(); "cannot wait for events");
@@ -44,9 +44,20 @@ impl Daemon {
         if let Some(journal) = self.journal.take() {
             journal.close(&self.engine);
         }
-        log::info!("stopped");
+        match self.unkillable.len() {
+            0 => log::info!("stopped"),
+            count => log::warn!(runs = count; "stopped, and left runs behind that the kernel does not end"),
+        }
         self.settings.log.flush(LAST_WORDS);
         Ok(())
+    }
+
+    /// Whether nothing is left to wait for at the end but runs that even SIGKILL does not end.
+    fn is_stuck(&self) -> bool {
+        if !self.is_stopping || self.unkillable.is_empty() {
+            return false;
+        }
+        self.supervisor.running().all(|run| self.unkillable.contains(&run))
     }
 
     fn time_left(&self) -> Option<Duration> {

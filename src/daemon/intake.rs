@@ -31,6 +31,7 @@ impl Daemon {
     fn take_supervisor_notice(&mut self, now: Moment, notice: SupervisorNotice) {
         match notice {
             SupervisorNotice::Exited { run, exit, error_tail } => {
+                self.unkillable.remove(&run);
                 self.error_tails.insert(run, error_tail);
                 self.input(now, Input::Exited { run, exit });
                 self.error_tails.remove(&run);
@@ -55,6 +56,7 @@ impl Daemon {
                 );
             }
             SupervisorNotice::Unkillable { run, rule } => {
+                self.unkillable.insert(run);
                 log::warn!(rule = rule, run = run.0; "killed, and the kernel does not end it; it keeps its slot");
             }
         }

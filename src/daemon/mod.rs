@@ -91,6 +91,8 @@ pub struct Daemon {
     settling: Option<Settling>,
     /// Whether the monitor has told of every rule of the set.
     is_monitor_settled: bool,
+    /// Runs that even SIGKILL did not end within a second.
+    unkillable: BTreeSet<RunId>,
     is_stopping: bool,
 }
 

@@ -124,6 +124,7 @@ impl Daemon {
             catch_ups: BTreeSet::new(),
             settling: Some(Settling::Start),
             is_monitor_settled: false,
+            unkillable: BTreeSet::new(),
             is_stopping: false,
             settings,
         };

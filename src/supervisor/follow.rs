@@ -24,14 +24,19 @@ impl Supervisor {
         // Before it is reaped, and its number can be given to another.
         self.hear();
         let Some(task) = self.tasks.get_mut(&run) else { return };
+        // They stay readable, and may stay unreaped for a while.
+        for process in task.processes() {
+            let _ = self.poller.remove(process.as_fd());
+        }
         task.look_at_main(now);
         if task.is_running() {
-            return;
+            task.hold_back(now);
         }
-        // It stays readable, and may stay unreaped for a while.
-        if let Some(main) = task.main() {
-            let _ = self.poller.remove(main.as_fd());
-        }
+        self.look_on(now, run, notices);
+    }
+
+    /// Reads what a run whose end has come has written last, and carries that end further.
+    fn look_on(&mut self, now: Moment, run: RunId, notices: &mut Vec<SupervisorNotice>) {
         for stream in [Stream::Out, Stream::Err] {
             self.pump(now, run, stream, LAST_READS_MAX, notices);
         }
@@ -41,6 +46,9 @@ impl Supervisor {
     /// Carries the end of a run further.
     pub(super) fn go_on(&mut self, now: Moment, run: RunId, notices: &mut Vec<SupervisorNotice>) {
         let Some(task) = self.tasks.get_mut(&run) else { return self.go_on_starting(now, run, notices) };
+        if task.is_running() {
+            task.look_at_main(now);
+        }
         let step = task.step(now);
         if task.main().is_none() {
             self.causes.reaped(task.pid);

@@ -67,7 +67,11 @@ impl Hold {
     pub fn is_empty(&self, main: Option<&Child>) -> bool {
         match self {
             Hold::Session => main.is_none_or(|main| self.others(main).into_iter().all(process::is_zombie)),
-            Hold::Cgroup(leaf) => !leaf.group.is_populated().unwrap_or(false),
+            // Where it cannot be asked, for want of descriptors, somebody may be there.
+            Hold::Cgroup(leaf) => match leaf.group.is_populated() {
+                Ok(is_populated) => !is_populated,
+                Err(errno) => matches!(errno, Errno::ENOENT | Errno::ENODEV),
+            },
             Hold::Namespace(namespace) => namespace.init.peek().is_some(),
         }
     }

@@ -49,6 +49,8 @@ pub struct Task {
     main: Option<Child>,
     /// How the main process ended, and when that was seen.
     ended: Option<(Exit, Moment)>,
+    /// Since when it has been told that the main process is dead, which cannot be reaped: somebody traces it (ptrace(2)).
+    held_back: Option<Moment>,
     held: Held,
     stop: Stop,
 }
@@ -93,6 +95,7 @@ impl Task {
             pid: main.pid(),
             main: Some(main),
             ended: None,
+            held_back: None,
             held,
             stop: Stop::No,
         }
@@ -134,6 +137,11 @@ impl Task {
     /// Whether it is to be looked at from time to time: its main process has ended, or was killed.
     pub fn is_ending(&self) -> bool {
         !self.is_running() || matches!(self.stop, Stop::Killed { .. })
+    }
+
+    /// A process of it was told to be dead, and the main process is not seen to be: it is looked at from now on.
+    pub fn hold_back(&mut self, now: Moment) {
+        self.held_back.get_or_insert(now);
     }
 
     /// Our ends of its pipes that have not ended.
@@ -181,7 +189,7 @@ impl Task {
     pub fn step(&mut self, now: Moment) -> Step {
         let Some((exit, since)) = self.ended else {
             // Its end is told when it comes; here it is only seen that it does not.
-            return self.wait_for_tree(now, now);
+            return self.wait_for_tree(now, self.held_back.unwrap_or(now));
         };
         let is_stopping = !matches!(self.stop, Stop::No);
         if is_stopping && !self.is_empty() {

@@ -4,9 +4,15 @@ use std::fs::{self, File};
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::time::Duration;
 
 use facron::engine::{Exit, StopSignal};
 use nix::errno::Errno;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use facron::supervisor::SupervisorNotice;
+use facron::sys::clock;
 
 use crate::common;
 use crate::supervised::*;
@@ -55,4 +61,33 @@ fn a_start_that_a_user_holds_up_holds_up_nobody_else_and_can_be_ended() {
     assert_eq!(supervised.supervisor.running().collect::<Vec<_>>(), [second]);
     drop(lease);
     assert_eq!(supervised.end_of(second).exit, Exit::Code(0));
+}
+
+#[test]
+fn a_dead_process_that_is_traced_does_not_keep_the_loop_busy() {
+    const TEST: &str = "a_dead_process_that_is_traced_does_not_keep_the_loop_busy";
+    if !common::require_root(TEST) {
+        return;
+    }
+    let mut supervised = Supervised::new();
+    // Who traces a process hears of its end first; this one hears nothing any more.
+    let text = "strace -qq -o /dev/null -p $$ & tracer=$!
+        (while ! grep -q 'TracerPid:.*[1-9]' /proc/$$/status; do sleep 0.01; done
+         kill -STOP $tracer; kill -KILL $$; echo $tracer) &
+        sleep 1000";
+    let run = supervised.start(script(text, "leftover = 'keep'")).expect("it starts");
+    supervised.wait_for(|notice| matches!(notice, SupervisorNotice::Output { .. }));
+    let Some(SupervisorNotice::Output { text: tracer, .. }) = supervised.notices.first() else {
+        panic!("{:?}", supervised.notices)
+    };
+    let tracer = String::from_utf8_lossy(tracer).parse().expect("a number");
+    let (end, mut turns) = (clock::monotonic() + Duration::from_secs(1), 0);
+    while clock::monotonic() < end {
+        supervised.work_until(end);
+        turns += 1;
+    }
+    assert_eq!(supervised.supervisor.running().collect::<Vec<_>>(), [run], "it is not reaped");
+    kill(Pid::from_raw(tracer), Signal::SIGKILL).expect("it is stopped");
+    assert_eq!(supervised.end_of(run).exit, Exit::Signal(libc::SIGKILL));
+    assert!(turns < 200, "{turns} turns in a second");
 }
