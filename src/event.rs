@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
+/// The longest path that is told of, bytes. A command can open none above 4095 (PATH_MAX), but can come there in steps.
+pub const PATH_BYTES_MAX: usize = 32 << 10;
+
 /// A set of event kinds, one bit for each row of [`EVENTS`], in the order of that table.
 ///
 /// A mask is a set: when the kernel merged several events, their order is lost.

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use super::group::Gathered;
 use super::lane::{Holder, LaneId};
-use super::{Action, Change, DropReason, Engine, Entry, Lane, Lineage, PATHS_MAX, Report};
-use crate::event::{Cause, Event, EventMask, Origin};
+use super::size::{MAX, RULE_MAX, Size};
+use super::{Action, Change, DropReason, Engine, Entry, Lane, Lineage, Report};
+use crate::event::{Cause, Event, EventMask, Origin, PATH_BYTES_MAX};
 use crate::rule::{Edge, OnOverflow, RuleId};
 
 impl Engine {
@@ -16,8 +17,13 @@ impl Engine {
         let lane = self.lane_id(rule).and_then(|id| self.lanes.get(id));
         let Some(lane) = lane.filter(|lane| !lane.is_over && !self.is_over) else { return 0 };
         let of_rule = half(lane.rule.schedule.queue_limit).saturating_sub(lane.waiting_paths());
-        let of_all = half(PATHS_MAX).saturating_sub(self.agenda.load.paths);
-        of_rule.min(of_all)
+        let load = self.agenda.load.entries;
+        let of_all = half(MAX.paths).saturating_sub(load.paths);
+        let bytes_of_rule = half(RULE_MAX.bytes).saturating_sub(lane.size().bytes);
+        let bytes_of_all = half(MAX.bytes).saturating_sub(load.bytes);
+        // However long the paths are that the walk finds.
+        let of_bytes = bytes_of_rule.min(bytes_of_all) / PATH_BYTES_MAX;
+        of_rule.min(of_all).min(of_bytes)
     }
 
     pub(super) fn on_event(&mut self, rule: RuleId, event: Event) {
@@ -28,8 +34,7 @@ impl Engine {
         if lane.rule.watch.ignore_self && lineage.contains(&lane.rule.name) {
             return self.drop_event(id, event, DropReason::Itself);
         }
-        let elsewhere = self.agenda.load.parts - lane.place.load.parts;
-        let parts_max = lane.rule.schedule.queue_limit.min(PATHS_MAX.saturating_sub(elsewhere));
+        let parts_max = lane.share(self.agenda.load.parts - lane.place.load.parts);
         let watch = &lane.rule.watch;
         match lane.groups.gather(&watch.on, lane.rule.gather.debounce, event, self.now, parts_max) {
             Gathered::Match(event) => self.on_match(id, event, lineage),
@@ -40,7 +45,6 @@ impl Engine {
 
     /// An event that the rule asks for.
     fn on_match(&mut self, id: LaneId, event: Event, lineage: Lineage) {
-        let has_room = self.has_room_in_all();
         let lane = &mut self.lanes[id];
         lane.counters.matched += 1;
         let is_leading = lane.rule.gather.edge == Edge::Leading;
@@ -49,8 +53,9 @@ impl Engine {
         if is_leading && event.origin != Origin::Trigger && lane.leading.swallows(by_path, self.now) {
             return self.drop_event(id, event, DropReason::Leading);
         }
-        let fits = lane.is_waiting(&event.path) || has_room && lane.has_room();
-        if !fits {
+        let more = lane.more(&event);
+        let has_place = more.paths == 0 || !self.is_over && lane.has_place();
+        if !has_place || !self.has_memory(id, more) {
             return self.owe_for(id, &event, 1);
         }
         self.take_in(id, event, lineage);
@@ -76,8 +81,7 @@ impl Engine {
             self.actions.push(Action::Report(Report::LoopSuspected { rule: Arc::clone(&lane.rule.name) }));
         }
         if lane.rule.gather.edge == Edge::Leading {
-            let elsewhere = self.agenda.load.windows - lane.place.load.windows;
-            let windows_max = lane.rule.schedule.queue_limit.min(PATHS_MAX.saturating_sub(elsewhere));
+            let windows_max = lane.share(self.agenda.load.windows - lane.place.load.windows);
             let by_path = (!lane.is_batch()).then_some(&path);
             lane.leading.open(by_path, now + lane.rule.gather.debounce, windows_max);
         }
@@ -92,10 +96,10 @@ impl Engine {
         for mut event in events {
             // The run that caused it is not of this life.
             event.cause = Cause { run: None, ..event.cause };
-            let has_room = self.agenda.load.paths < PATHS_MAX;
             let lane = &mut self.lanes[id];
             lane.counters.matched += 1;
-            if !lane.is_waiting(&event.path) && !has_room {
+            let more = lane.more(&event);
+            if !self.has_memory(id, more) {
                 self.owe_for(id, &event, 1);
                 continue;
             }
@@ -147,7 +151,7 @@ impl Engine {
 
     /// There is no room for this event: a rescan that starts after it will answer it.
     fn owe_for(&mut self, id: LaneId, event: &Event, count: u64) {
-        self.is_over |= self.agenda.load.paths >= PATHS_MAX;
+        self.is_over |= !self.agenda.load.entries.has_room_for(Size::of(event), MAX);
         if self.is_over {
             self.owing.insert(id);
         }
@@ -186,15 +190,28 @@ impl Engine {
         self.touch(id);
     }
 
-    fn has_room_in_all(&self) -> bool {
-        !self.is_over && self.agenda.load.paths < PATHS_MAX
+    /// Whether there is room for more: in all, and in the rule's share.
+    fn has_memory(&self, id: LaneId, more: Size) -> bool {
+        let own = self.lanes[id].size();
+        self.agenda.load.entries.has_room_for(more, MAX) && own.has_room_for(more, RULE_MAX)
     }
 }
 
 impl Lane {
     /// Whether one more path may wait.
-    fn has_room(&self) -> bool {
+    fn has_place(&self) -> bool {
         !self.is_over && self.waiting_paths() < self.rule.schedule.queue_limit
+    }
+
+    /// What an event adds to what waits.
+    fn more(&self, event: &Event) -> Size {
+        if self.is_waiting(&event.path) { Size::of_old_path(event) } else { Size::of(event) }
+    }
+
+    /// How much it may hold of something of which the other rules hold so much.
+    fn share(&self, elsewhere: Size) -> Size {
+        let own = Size { paths: self.rule.schedule.queue_limit, ..RULE_MAX };
+        own.min(MAX.beside(elsewhere))
     }
 }
 

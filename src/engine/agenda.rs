@@ -76,7 +76,7 @@ impl Agenda {
 impl Load {
     fn plus(self, other: Load) -> Load {
         Load {
-            paths: self.paths + other.paths,
+            entries: self.entries + other.entries,
             parts: self.parts + other.parts,
             windows: self.windows + other.windows,
         }
@@ -84,7 +84,7 @@ impl Load {
 
     fn minus(self, other: Load) -> Load {
         Load {
-            paths: self.paths - other.paths,
+            entries: self.entries - other.entries,
             parts: self.parts - other.parts,
             windows: self.windows - other.windows,
         }

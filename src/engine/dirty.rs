@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use super::Entry;
 use super::path_map::PathMap;
+use super::size::Size;
 use crate::moment::Moment;
 
 /// Where a path stands.
@@ -37,12 +38,13 @@ pub(super) struct DirtySet {
     entries: PathMap<Box<(Entry, Stage)>>,
     gathering: BTreeSet<(Moment, u64, Arc<Path>)>,
     ready: BTreeSet<(u64, Arc<Path>)>,
+    size: Size,
 }
 
 impl DirtySet {
-    /// How many paths wait.
-    pub(super) fn len(&self) -> usize {
-        self.entries.len()
+    /// What waits.
+    pub(super) fn size(&self) -> Size {
+        self.size
     }
 
     /// What is known of a path that waits.
@@ -50,7 +52,7 @@ impl DirtySet {
         self.entries.get(path).map(|known| &known.0)
     }
 
-    /// The same, to be changed; order and path must stay.
+    /// The same, to be changed; order and paths must stay.
     pub(super) fn get_mut(&mut self, path: &Path) -> Option<&mut Entry> {
         self.entries.get_mut(path).map(|known| &mut known.0)
     }
@@ -65,7 +67,7 @@ impl DirtySet {
         self.entries.values().map(|known| &known.0)
     }
 
-    /// The same, to be changed; order and path must stay.
+    /// The same, to be changed; order and paths must stay.
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Entry> {
         self.entries.values_mut().map(|known| &mut known.0)
     }
@@ -73,6 +75,7 @@ impl DirtySet {
     /// Adds a path that does not wait yet.
     pub(super) fn insert(&mut self, path: Arc<Path>, entry: Entry, stage: Stage) {
         self.index(&path, entry.order, stage);
+        self.size += Size::of(&entry.event);
         let before = self.entries.insert(path, Box::new((entry, stage)));
         debug_assert!(before.is_none(), "a path waits once");
     }
@@ -82,6 +85,7 @@ impl DirtySet {
         let (path, known) = self.entries.remove(path)?;
         let (entry, stage) = *known;
         self.unindex(&path, entry.order, stage);
+        self.size -= Size::of(&entry.event);
         Some((path, entry))
     }
 

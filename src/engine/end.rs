@@ -42,7 +42,9 @@ impl Engine {
     }
 
     fn end_on_failure(&mut self, flight: Flight, outcome: Outcome) {
-        self.lanes[flight.lane].running_on_failure -= 1;
+        let lane = &mut self.lanes[flight.lane];
+        lane.running_on_failure -= 1;
+        lane.running_size -= flight.size();
         let is_failure = is_failure(&flight.rule.ending, &outcome);
         self.report_end(flight.run(), outcome, self.now.since(flight.started), is_failure, Then::Nothing);
         self.retire(flight.lane);
@@ -63,7 +65,7 @@ impl Engine {
 
         let lane = &mut self.lanes[flight.lane];
         lane.running.remove(&flight.id);
-        lane.running_paths -= flight.entries.len();
+        lane.running_size -= flight.size();
         lane.last = Some(LastRun { run: flight.id, outcome: outcome.clone(), is_failure });
         lane.note_end(&flight, self.now);
         match (&outcome, next) {
@@ -162,7 +164,9 @@ impl Engine {
         let purpose = Purpose::OnFailure(outcome);
         let mut flight = Flight::new(id, failed.lane, rule, purpose, failed.attempt, self.now);
         flight.entries = failed.entries.clone();
-        self.lanes[failed.lane].running_on_failure += 1;
+        let lane = &mut self.lanes[failed.lane];
+        lane.running_on_failure += 1;
+        lane.running_size += flight.size();
         self.on_failures.push_back(flight);
     }
 

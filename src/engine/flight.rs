@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use super::lane::LaneId;
 use super::retry::Refusal;
+use super::size::Size;
 use super::{Entry, Outcome, Purpose, Run, StopSignal};
 use crate::event::RunId;
 use crate::moment::Moment;
@@ -91,6 +92,11 @@ impl Flight {
     /// How many matched events it answers.
     pub(super) fn count(&self) -> u64 {
         self.entries.iter().map(|(_, entry)| entry.count).sum()
+    }
+
+    /// What it has.
+    pub(super) fn size(&self) -> Size {
+        self.entries.iter().map(|(_, entry)| &entry.event).sum()
     }
 
     /// How many runs in a row, this one not counted, seem to have been triggered by the run before them.

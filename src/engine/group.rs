@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::entry;
+use super::size::Size;
 use crate::event::{Event, EventMask, Origin};
 use crate::moment::Moment;
 use crate::rule::On;
@@ -33,6 +34,7 @@ pub(super) enum Gathered {
 pub(super) struct Groups {
     parts: BTreeMap<Arc<Path>, Parts>,
     by_age: BTreeSet<(Moment, Arc<Path>)>,
+    size: Size,
     next: u64,
 }
 
@@ -48,20 +50,20 @@ struct Parts {
 }
 
 impl Groups {
-    /// How many paths have parts.
-    pub(super) fn len(&self) -> usize {
-        self.parts.len()
+    /// What has parts.
+    pub(super) fn size(&self) -> Size {
+        self.size
     }
 
     /// Takes an event in. It counts at once if it is one that fires alone, or if it makes a group whole; else it
-    /// waits, if no more than `paths_max` paths wait.
+    /// waits, if no more than `max` waits.
     pub(super) fn gather(
         &mut self,
         on: &On,
         debounce: Duration,
         event: Event,
         now: Moment,
-        paths_max: usize,
+        max: Size,
     ) -> Gathered {
         let any = if event.is_dir { on.any | on.any_directory } else { on.any };
         let is_alone = event.origin != Origin::Event || event.mask.intersects(any);
@@ -73,7 +75,7 @@ impl Groups {
         let span = debounce.max(SPAN_MIN);
         self.expire(span, now);
         let key = Arc::clone(&event.path);
-        let Some(parts) = self.part(&key, &event, on, now, paths_max) else {
+        let Some(parts) = self.part(&key, &event, on, now, max) else {
             return if is_alone { Gathered::Match(event) } else { Gathered::NoRoom(event) };
         };
         match parts.complete(on, span, now) {
@@ -93,22 +95,28 @@ impl Groups {
         event: &Event,
         on: &On,
         now: Moment,
-        paths_max: usize,
+        max: Size,
     ) -> Option<&mut Parts> {
         self.next += 1;
-        let has_room = self.parts.len() < paths_max;
-        match self.parts.get_mut(key) {
+        let known = self.parts.get_mut(key);
+        let more = if known.is_some() { Size::of_old_path(event) } else { Size::of(event) };
+        if !self.size.has_room_for(more, max) {
+            return None;
+        }
+        match known {
             Some(parts) => {
+                self.size -= Size::of(&parts.event);
                 self.by_age.remove(&(parts.last, Arc::clone(key)));
                 entry::merge(&mut parts.event, event.clone());
                 parts.last = now;
+                self.size += Size::of(&parts.event);
             }
-            None if has_room => {
+            None => {
+                self.size += more;
                 let used = vec![0; on.all_of.len()];
                 let parts = Parts { event: event.clone(), last: now, seen: Vec::new(), used };
                 self.parts.insert(Arc::clone(key), parts);
             }
-            None => return None,
         }
         self.by_age.insert((now, Arc::clone(key)));
         let parts = self.parts.get_mut(key)?;
@@ -125,7 +133,9 @@ impl Groups {
             && now.since(*last) > span
             && let Some((_, path)) = self.by_age.pop_first()
         {
-            self.parts.remove(&path);
+            if let Some(parts) = self.parts.remove(&path) {
+                self.size -= Size::of(&parts.event);
+            }
         }
     }
 }

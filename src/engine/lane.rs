@@ -14,6 +14,7 @@ use super::path_map::PathMap;
 use super::queue::TriggerQueue;
 use super::rescan::Rescan;
 use super::retry::{Refusal, Retries};
+use super::size::{RULE_MAX, Size};
 use super::starts::Starts;
 use super::streak::Echoes;
 use super::window::Window;
@@ -61,11 +62,11 @@ pub(super) struct Lane {
     pub running: BTreeSet<RunId>,
     /// Runs of its `on-failure` that are alive, or wait for a slot of the daemon.
     pub running_on_failure: usize,
-    /// Paths of the runs that are alive.
-    pub running_paths: usize,
+    /// What the runs have that are alive, those of its `on-failure` included.
+    pub running_size: Size,
     /// Whether what arrives waits until it is resumed.
     pub is_paused: bool,
-    /// Whether its `queue-limit` was passed, and not enough has gone since.
+    /// Whether its `queue-limit` or its share of bytes was passed, and not enough has gone since.
     pub is_over: bool,
     /// Paths that became due and of which `on-busy` has not said what becomes of them.
     pub undecided: Vec<Arc<Path>>,
@@ -99,11 +100,11 @@ pub(super) struct Place {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Load {
     /// Paths that wait or run.
-    pub paths: usize,
+    pub entries: Size,
     /// Paths with parts of groups.
-    pub parts: usize,
+    pub parts: Size,
     /// Paths with leading windows.
-    pub windows: usize,
+    pub windows: Size,
 }
 
 /// What a run is to be made of.
@@ -137,7 +138,7 @@ impl Lane {
             last: None,
             running: BTreeSet::new(),
             running_on_failure: 0,
-            running_paths: 0,
+            running_size: Size::default(),
             is_paused: false,
             is_over: false,
             undecided: Vec::new(),
@@ -164,7 +165,16 @@ impl Lane {
 
     /// How many paths wait for a run.
     pub(super) fn waiting_paths(&self) -> usize {
-        self.dirty.len() + self.queue.len() + self.retries.len()
+        self.waiting_size().paths
+    }
+
+    /// What waits for a run or is in one.
+    pub(super) fn size(&self) -> Size {
+        self.waiting_size() + self.running_size
+    }
+
+    fn waiting_size(&self) -> Size {
+        self.dirty.size() + self.queue.size() + self.retries.size()
     }
 
     /// Everything that waits for a run.
@@ -192,17 +202,14 @@ impl Lane {
         self.dirty.iter_mut().for_each(|entry| entry.is_accepted = true);
     }
 
-    /// Notices when half of `queue-limit` is free again.
+    /// Notices when half of `queue-limit` and of its share of bytes is free again.
     pub(super) fn notice_room(&mut self) {
-        self.is_over &= self.waiting_paths() > self.rule.schedule.queue_limit / 2;
+        let is_crowded = self.waiting_paths() > self.rule.schedule.queue_limit / 2;
+        self.is_over &= is_crowded || !self.size().is_half_free(RULE_MAX);
     }
 
     /// What it holds in memory.
     pub(super) fn load(&self) -> Load {
-        Load {
-            paths: self.waiting_paths() + self.running_paths,
-            parts: self.groups.len(),
-            windows: self.leading.len(),
-        }
+        Load { entries: self.size(), parts: self.groups.size(), windows: self.leading.size() }
     }
 }

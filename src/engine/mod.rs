@@ -40,6 +40,7 @@ mod reload;
 mod rescan;
 mod retry;
 mod schedule;
+mod size;
 mod starts;
 mod streak;
 mod take;
@@ -49,6 +50,7 @@ mod window;
 pub use contract::{Action, DropReason, Input, Purpose, Report, Run, StopSignal, Then};
 pub use counters::{Change, Counters, Kept, KeptState, LastRun, Status};
 pub use outcome::{Exit, Outcome, START_FAILURES, StartFailure, StartFailureClass};
+pub use size::{BYTES_MAX, PATHS_MAX, RULE_BYTES_MAX};
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -62,10 +64,6 @@ use flight::{Flight, Flights, StopReason};
 use lane::{Lane, LaneId};
 use lanes::Lanes;
 use lineage::{Lineage, Lineages};
-
-/// Paths that wait or run, over all rules; beyond it rules owe a rescan. The same for parts of groups, and for the
-/// windows of `edge = "leading"`.
-pub const PATHS_MAX: usize = 65_536;
 
 /// Every decision of the daemon, from events to processes and back.
 #[derive(Debug)]
@@ -82,7 +80,7 @@ pub struct Engine {
     agenda: Agenda,
     /// Lanes that the input concerns.
     touched: BTreeSet<LaneId>,
-    /// Whether [`PATHS_MAX`] was passed, and not enough has gone since.
+    /// Whether [`PATHS_MAX`] or [`BYTES_MAX`] was passed, and not enough has gone since.
     is_over: bool,
     /// Lanes that owe a rescan and wait for room in all.
     owing: BTreeSet<LaneId>,
@@ -194,6 +192,7 @@ impl Engine {
         for flight in std::mem::take(&mut self.on_failures) {
             let lane = &mut self.lanes[flight.lane];
             lane.running_on_failure -= 1;
+            lane.running_size -= flight.size();
             if let Purpose::OnFailure(outcome) = &flight.purpose {
                 self.leave_out_on_failure(&flight, outcome.clone());
             }

@@ -18,11 +18,6 @@ pub(super) struct PathMap<V>(BTreeMap<Bytes, V>);
 struct Bytes(Arc<Path>);
 
 impl<V> PathMap<V> {
-    /// How many paths are in it.
-    pub(super) fn len(&self) -> usize {
-        self.0.len()
-    }
-
     /// What is known of a path.
     pub(super) fn get(&self, path: &Path) -> Option<&V> {
         self.0.get(path.as_os_str())

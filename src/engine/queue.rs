@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::Entry;
+use super::size::Size;
 use crate::event::{Event, EventMask};
 
 /// The triggers of one rule that wait.
@@ -16,7 +17,7 @@ pub(super) struct TriggerQueue {
     triggers: BTreeMap<i64, Trigger>,
     runnable: BTreeSet<i64>,
     lines: BTreeMap<Arc<Path>, Line>,
-    paths: usize,
+    size: Size,
     /// Places in the queue that were given away: at its end upwards, at its front downwards.
     back: i64,
     front: i64,
@@ -40,9 +41,9 @@ struct Line {
 }
 
 impl TriggerQueue {
-    /// How many paths wait, over all triggers.
-    pub(super) fn len(&self) -> usize {
-        self.paths
+    /// What waits, over all triggers.
+    pub(super) fn size(&self) -> Size {
+        self.size
     }
 
     /// Everything that waits, trigger by trigger.
@@ -124,7 +125,7 @@ impl TriggerQueue {
                 self.lines.remove(path);
             }
         }
-        self.paths -= taken.len();
+        self.size -= taken.iter().map(|(_, entry)| &entry.event).sum();
         taken
     }
 
@@ -135,7 +136,7 @@ impl TriggerQueue {
     }
 
     fn insert(&mut self, place: i64, entries: Vec<(Arc<Path>, Entry)>, blockers: usize) {
-        self.paths += entries.len();
+        self.size += entries.iter().map(|(_, entry)| &entry.event).sum();
         if blockers == 0 {
             self.runnable.insert(place);
         }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Entry;
+use super::size::Size;
 use crate::moment::Moment;
 use crate::rule::{Ending, Gather};
 
@@ -81,6 +82,10 @@ impl Retry {
         entries.sort_by_key(|(_, entry)| entry.order);
         entries
     }
+
+    fn size(&self) -> Size {
+        self.entries.values().map(|entry| &entry.event).sum()
+    }
 }
 
 /// The retries of one rule.
@@ -89,14 +94,14 @@ pub(super) struct Retries {
     all: BTreeMap<u64, Retry>,
     waiting: BTreeSet<(Moment, u64)>,
     ready: BTreeSet<u64>,
-    paths: usize,
+    size: Size,
     next: u64,
 }
 
 impl Retries {
-    /// How many paths they have.
-    pub(super) fn len(&self) -> usize {
-        self.paths
+    /// What they have.
+    pub(super) fn size(&self) -> Size {
+        self.size
     }
 
     /// Everything that waits in them.
@@ -112,7 +117,7 @@ impl Retries {
     /// Adds one; its id says who has its paths.
     pub(super) fn insert(&mut self, retry: Retry) -> u64 {
         self.next += 1;
-        self.paths += retry.entries.len();
+        self.size += retry.size();
         self.waiting.insert((retry.due, self.next));
         self.all.insert(self.next, retry);
         self.next
@@ -127,7 +132,10 @@ impl Retries {
         retry.joined = Some((first, last));
         retry.due = retry.delayed_until.max(gather.due(first, last));
         let known = retry.entries.remove(path).expect("a retry has the paths that it holds");
-        retry.entries.insert(Arc::clone(path), known.merged(entry));
+        self.size -= Size::of(&known.event);
+        let merged = known.merged(entry);
+        self.size += Size::of(&merged.event);
+        retry.entries.insert(Arc::clone(path), merged);
         self.waiting.remove(&was);
         self.ready.remove(&id);
         self.waiting.insert((retry.due, id));
@@ -155,7 +163,7 @@ impl Retries {
     pub(super) fn take(&mut self) -> Option<Retry> {
         let id = self.ready.pop_first()?;
         let retry = self.all.remove(&id).expect("what can start waits");
-        self.paths -= retry.entries.len();
+        self.size -= retry.size();
         Some(retry)
     }
 

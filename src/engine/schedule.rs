@@ -7,7 +7,8 @@ use std::sync::Arc;
 use super::dirty::Stage;
 use super::flight::Flight;
 use super::lane::{Holder, LaneId, Taken};
-use super::{Action, Change, DropReason, Engine, Life, Lineage, PATHS_MAX, Purpose, Report, StopReason};
+use super::size::MAX;
+use super::{Action, Change, DropReason, Engine, Life, Lineage, Purpose, Report, StopReason};
 use crate::event::RunId;
 use crate::rule::OnBusy;
 
@@ -101,7 +102,7 @@ impl Engine {
             lane.held.insert(Arc::clone(path), Holder::Run(run, index));
         }
         lane.running.insert(run);
-        lane.running_paths += flight.entries.len();
+        lane.running_size += flight.size();
         lane.batch_streak = flight.streak();
         lane.counters.covered += flight.count();
         lane.starts.record(lane.rule.schedule.start_limit, self.now);
@@ -181,7 +182,7 @@ impl Engine {
 
     /// Notices when half of the room in all is free again: what waited for that is looked at.
     fn notice_room(&mut self) {
-        if !self.is_over || self.agenda.load.paths > PATHS_MAX / 2 {
+        if !self.is_over || !self.agenda.load.entries.is_half_free(MAX) {
             return;
         }
         self.is_over = false;

@@ -30,6 +30,12 @@ pub(super) fn delay(streak: u32) -> Duration {
     DELAY.saturating_mul(2u32.checked_pow(doublings).unwrap_or(u32::MAX)).min(DELAY_MAX)
 }
 
+/// Runs that are remembered; what comes beyond, or is longer than the kernel takes, ends a streak.
+const ENDED_MAX: usize = 1024;
+
+/// The longest path by which a command can do something (PATH_MAX), bytes.
+const PATH_LEN_MAX: usize = 4096;
+
 /// The runs of one rule that have just ended, by path (under `batch`: none), each with its streak.
 #[derive(Debug, Default)]
 pub(super) struct Echoes {
@@ -42,6 +48,10 @@ impl Echoes {
     /// A run is over.
     pub(super) fn record(&mut self, path: Option<Arc<Path>>, streak: u32, now: Moment) {
         self.expire(now);
+        let is_long = path.as_ref().is_some_and(|path| path.as_os_str().len() >= PATH_LEN_MAX);
+        if is_long || self.by_age.len() >= ENDED_MAX {
+            return;
+        }
         self.by_age.push_back((now, path.clone()));
         self.ended.insert(path, (now, streak));
     }
@@ -76,6 +86,17 @@ impl Echoes {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_so_many_runs_are_remembered_and_none_of_a_long_path() {
+        let (mut echoes, now) = (Echoes::default(), Moment::default());
+        let of = |text: String| Some(Arc::from(Path::new(&text)));
+        echoes.record(of("l".repeat(PATH_LEN_MAX)), 1, now);
+        (0..2 * ENDED_MAX).for_each(|number| echoes.record(of(number.to_string()), 1, now));
+        assert_eq!((echoes.by_age.len(), echoes.ended.len()), (ENDED_MAX, ENDED_MAX));
+        assert_eq!(echoes.streak(&of("l".repeat(PATH_LEN_MAX)), now), None);
+        assert_eq!(echoes.streak(&of("0".to_owned()), now), Some(1));
+    }
 
     #[test]
     fn delays_double_up_to_a_minute() {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use facron::engine::{Action, Engine, Exit, Input, PATHS_MAX, Report};
+use facron::engine::{Action, BYTES_MAX, Engine, Exit, Input, PATHS_MAX, RULE_BYTES_MAX, Report};
 use facron::event::{Event, EventMask, Origin, RunId};
 use facron::moment::Moment;
 use facron::rule::RuleId;
@@ -65,6 +65,121 @@ fn above_the_limit_of_all_rules_every_rule_owes_a_rescan_until_half_is_free() {
     for rule in [1, 2] {
         assert_eq!(engine.status(RuleId(rule)).map(|status| status.is_rescanning), Some(true));
     }
+}
+
+/// Bytes of the long paths of these tests.
+const LONG: usize = 16 << 10;
+
+/// Long paths that one rule may have.
+const LONG_MAX: usize = RULE_BYTES_MAX / LONG;
+
+/// A path of exactly [`LONG`] bytes.
+fn long(number: usize) -> PathBuf {
+    let digits = LONG - 1;
+    PathBuf::from(format!("/{number:0>digits$}"))
+}
+
+/// Hands in an event of this kind on each of these long paths.
+fn touch_long(engine: &mut Engine, rule: u32, paths: std::ops::Range<usize>, mask: EventMask) -> Vec<Action> {
+    let of_path = |path| Event { path: long(path).into(), ..event("", mask) };
+    let inputs = paths.map(|path| Input::Event { rule: RuleId(rule), event: of_path(path) });
+    inputs.flat_map(|input| engine.handle(Moment::default(), input)).collect()
+}
+
+/// The end of this run, in the second after which all of these tests' rules are due.
+fn end(engine: &mut Engine, run: u64) -> Vec<Action> {
+    let exited = Input::Exited { run: RunId(run), exit: Exit::Code(0) };
+    engine.handle(Moment::since_start(Duration::from_secs(1)), exited)
+}
+
+#[test]
+fn long_paths_of_one_rule_leave_room_for_those_of_others() {
+    let mut engine = Engine::new(rules::parse("r debounce=1s batch\ns debounce=60m"));
+    assert!(touch_long(&mut engine, 0, 0..LONG_MAX, EventMask::ARRIVED).is_empty());
+    assert!(touch_long(&mut engine, 0, 0..LONG_MAX, EventMask::ARRIVED).is_empty(), "they wait already");
+    let actions = touch_long(&mut engine, 0, LONG_MAX..9000, EventMask::ARRIVED);
+    assert_eq!((count(&actions, is_over), count(&actions, is_rescan)), (1, 0), "it is told once");
+    let status = engine.status(RuleId(0)).expect("a rule");
+    assert_eq!((status.waiting_paths, status.waiting), (LONG_MAX, 9000 + LONG_MAX as u64));
+    assert_eq!(engine.room(RuleId(0)), 0);
+    assert!(touch_long(&mut engine, 1, 0..LONG_MAX, EventMask::ARRIVED).is_empty(), "the other has its own");
+
+    let actions = engine.handle(Moment::since_start(Duration::from_secs(1)), Input::Tick);
+    assert_eq!(count(&actions, is_rescan), 0, "what runs takes room as well");
+    let actions = end(&mut engine, 1);
+    assert_eq!(count(&actions, is_rescan), 1);
+    assert!(engine.room(RuleId(0)) > 0);
+}
+
+#[test]
+fn above_the_bytes_of_all_rules_every_rule_owes_a_rescan_until_half_is_free() {
+    let all: String = (0..5).map(|rule| format!("r{rule} debounce=1s batch\n")).collect();
+    let mut engine = Engine::new(rules::parse(&all));
+    for rule in 0..4 {
+        assert!(touch_long(&mut engine, rule, 0..BYTES_MAX / 4 / LONG, EventMask::ARRIVED).is_empty());
+    }
+    let actions = touch_long(&mut engine, 4, 0..1, EventMask::ARRIVED);
+    assert_eq!((count(&actions, is_over), count(&actions, is_rescan)), (1, 0));
+    engine.handle(Moment::since_start(Duration::from_secs(1)), Input::Tick);
+    assert_eq!(count(&end(&mut engine, 1), is_rescan), 0, "a quarter is free");
+    assert_eq!(count(&end(&mut engine, 2), is_rescan), 1, "a half is");
+}
+
+#[test]
+fn what_a_path_was_called_before_takes_room_as_well() {
+    let mut engine = Engine::new(rules::parse("r on=rename debounce=60m"));
+    let rename = |engine: &mut Engine, path: usize| {
+        let path = PathBuf::from(format!("/{path}"));
+        let renamed = Event { old_path: Some(long(0)), ..event("", EventMask::RENAME) };
+        let event = Event { path: path.into(), ..renamed };
+        engine.handle(Moment::default(), Input::Event { rule: RuleId(0), event })
+    };
+    let short: Vec<Action> = (0..LONG_MAX)
+        .flat_map(|path| {
+            let event =
+                Event { path: PathBuf::from(format!("/{path}")).into(), ..event("", EventMask::RENAME) };
+            engine.handle(Moment::default(), Input::Event { rule: RuleId(0), event })
+        })
+        .collect();
+    assert_eq!(count(&short, is_over), 0, "short ones take little room");
+    let actions: Vec<Action> = (0..LONG_MAX).flat_map(|path| rename(&mut engine, path)).collect();
+    assert_eq!(count(&actions, is_over), 1, "where they wait already, too");
+}
+
+#[test]
+fn parts_of_groups_have_limits_of_their_own() {
+    let mut engine = Engine::new(rules::parse("r on=open+modify debounce=60m"));
+    assert!(touch_long(&mut engine, 0, 0..LONG_MAX, EventMask::OPEN).is_empty());
+    let actions = touch_long(&mut engine, 0, LONG_MAX..LONG_MAX + 1, EventMask::OPEN);
+    assert_eq!((count(&actions, is_over), count(&actions, is_rescan)), (1, 1));
+}
+
+#[test]
+fn the_oldest_leading_window_closes_where_there_is_no_room_for_another() {
+    let mut engine = Engine::new(rules::parse("r edge=leading debounce=60m"));
+    let is_run = |action: &Action| matches!(action, Action::Spawn(_));
+    for path in 0..=LONG_MAX {
+        let actions = touch_long(&mut engine, 0, path..path + 1, EventMask::ARRIVED);
+        assert_eq!(count(&actions, is_run), 1);
+        engine.handle(Moment::default(), Input::Exited { run: RunId(path as u64 + 1), exit: Exit::Code(0) });
+    }
+    let again = |engine: &mut Engine, path: usize| {
+        count(&touch_long(engine, 0, path..path + 1, EventMask::ARRIVED), is_run)
+    };
+    assert_eq!(again(&mut engine, LONG_MAX), 0, "the newest is open");
+    assert_eq!(again(&mut engine, 0), 1, "the oldest is not");
+}
+
+#[test]
+fn what_runs_after_a_failure_takes_room_until_its_end() {
+    let mut engine = Engine::new(rules::parse("r debounce=1s batch on-failure"));
+    touch_long(&mut engine, 0, 0..LONG_MAX, EventMask::ARRIVED);
+    let now = Moment::since_start(Duration::from_secs(1));
+    engine.handle(now, Input::Tick);
+    engine.handle(now, Input::Exited { run: RunId(1), exit: Exit::Code(1) });
+    assert_eq!(engine.room(RuleId(0)), 0);
+    end(&mut engine, 2);
+    assert!(engine.room(RuleId(0)) > 0);
 }
 
 #[test]
