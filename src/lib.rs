@@ -4,6 +4,7 @@
 
 // Words: no other module, no I/O, no clock.
 pub mod moment;
+pub mod throttle;
 pub mod event;
 pub mod signal;
 pub mod glob;

@@ -10,7 +10,7 @@ use crate::moment::Moment;
 use crate::rule::{Identity, RuleId};
 use crate::sys::clock;
 
-use super::{Daemon, report};
+use super::Daemon;
 
 impl Daemon {
     pub(super) fn carry_out(&mut self, now: Moment, action: Action) {
@@ -36,7 +36,7 @@ impl Daemon {
     }
 
     fn report(&mut self, now: Moment, report: &Report) {
-        report::log(report);
+        self.reporter.log(now, report);
         self.guard.follow(report);
         match report {
             Report::Ended { run, outcome, took, is_failure, then } => {

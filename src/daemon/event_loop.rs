@@ -30,6 +30,7 @@ impl Daemon {
             self.take_from_supervisor(now);
             self.take_from_guard(now);
             if let Err(error) = self.take_from_monitor(now) {
+                self.reporter.end();
                 log::error!(reason = error.to_string(); "the kernel does not tell of events any more");
                 return Err(error);
             }
@@ -40,10 +41,12 @@ impl Daemon {
                 journal.commit(now, &self.engine);
             }
             self.manager.tick(now);
+            self.reporter.tick(now);
         }
         if let Some(journal) = self.journal.take() {
             journal.close(&self.engine);
         }
+        self.reporter.end();
         match self.unkillable.len() {
             0 => log::info!("stopped"),
             count => log::warn!(runs = count; "stopped, and left runs behind that the kernel does not end"),
@@ -75,6 +78,7 @@ impl Daemon {
             self.supervisor.next_deadline(),
             self.desktop.next_deadline(),
             self.manager.next_deadline(),
+            self.reporter.next_deadline(),
             server,
             journal,
         ];

@@ -39,6 +39,7 @@ use crate::sys::signals::Signals;
 use crate::sys::trust::Owner;
 use board::Board;
 use load::Places;
+use report::Reporter;
 
 pub use start::{StartError, refusal};
 
@@ -79,6 +80,7 @@ pub struct Daemon {
     signals: Signals,
     poller: Poller,
     board: Board,
+    reporter: Reporter,
     about: About,
     /// Inputs that came of carrying out actions: a run that could not be started.
     inputs: VecDeque<Input>,

@@ -25,6 +25,7 @@ use crate::sys::signals::Signals;
 
 use super::board::Board;
 use super::load::Loaded;
+use super::report::Reporter;
 use super::surroundings::{Restriction, restrictions};
 use super::{About, Daemon, Settings, Settling, guard, reload};
 
@@ -110,6 +111,7 @@ impl Daemon {
             signals,
             poller: Poller::new().map_err(failed("make a set of descriptors"))?,
             board: Board::default(),
+            reporter: Reporter::default(),
             about: About {
                 since: wall,
                 files: loaded.paths.clone(),

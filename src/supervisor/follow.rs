@@ -1,16 +1,17 @@
 //! Following runs from readiness to readiness: output is read, ends are seen, and what is left of them is let go.
 
 use std::os::fd::AsFd as _;
+use std::sync::Arc;
 
 use super::Supervisor;
 use super::capture::Line;
-use super::notice::{Stream, SupervisorNotice};
+use super::notice::{Amount, Stream, SupervisorNotice};
 use super::task::{Step, Task};
-use super::throttle::Throttle;
 use crate::engine::Exit;
 use crate::event::RunId;
 use crate::moment::Moment;
 use crate::sys::pipes::{self, Read};
+use crate::throttle::Throttle;
 
 /// Reads from the pipe of a run that has ended; what somebody else still writes waits for its turn.
 const LAST_READS_MAX: usize = 4;
@@ -133,14 +134,15 @@ impl Supervisor {
 
 /// Passes on lines of a run, as far as its rule may put lines into the log.
 fn tell(
-    throttle: &mut Throttle,
+    throttle: &mut Throttle<Arc<str>, Amount>,
     now: Moment,
     task: &Task,
     lines: Vec<Line>,
     notices: &mut Vec<SupervisorNotice>,
 ) {
     let rule = &task.rule.name;
-    let admitted = lines.into_iter().filter(|line| throttle.admits(now, rule, line.text.len() + 1));
+    let amount = |line: &Line| Amount { lines: 1, bytes: line.text.len() as u64 + 1 };
+    let admitted = lines.into_iter().filter(|line| throttle.admits(now, rule, amount(line)));
     notices.extend(admitted.map(|Line { stream, text }| SupervisorNotice::Output {
         run: task.run,
         rule: rule.clone(),

@@ -25,27 +25,25 @@ mod pids;
 mod refusal;
 mod start;
 mod task;
-mod throttle;
 mod token;
 
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 pub use capture::{ERROR_TAIL_LEN, LINE_LEN_MAX};
 pub use containment::Level;
 pub use environment::{LANG, PATH, Variables};
 pub use holder::SUBCOMMAND as HOLDER_SUBCOMMAND;
 pub use notice::{Amount, Stream, SupervisorNotice};
-pub use throttle::{LINES_MAX, SPAN};
 
 use cause::Causes;
 use containment::Containment;
 use launch::{Begun, Starting};
 use lookups::Lookups;
 use task::Task;
-use throttle::Throttle;
 use token::Token;
 
 use crate::engine::StopSignal;
@@ -56,6 +54,7 @@ use crate::sys::pipes;
 use crate::sys::poller::{Interest, Poller};
 use crate::sys::process::{self, Spawner, Starter};
 use crate::sys::signals;
+use crate::throttle::Throttle;
 
 /// Read from one pipe before the others have their turn: what a pipe holds.
 const READ_LEN: usize = 64 * 1024;
@@ -98,7 +97,7 @@ pub struct Supervisor {
     /// When to look again at those that are on the way to their ends.
     ending: BTreeMap<RunId, Moment>,
     lingering: BTreeMap<(RunId, Stream), OwnedFd>,
-    throttle: Throttle,
+    throttle: Throttle<Arc<str>, Amount>,
     buffer: Box<[u8]>,
 }
 

@@ -107,7 +107,7 @@ fn much_output_is_drained_and_both_ends_of_it_are_kept() {
 fn more_lines_than_a_rule_may_log_are_counted() {
     let mut supervised = Supervised::new();
     let end = supervised.run(script("seq 3000", ""));
-    assert_eq!(end.out.lines().count() as u64, facron::supervisor::LINES_MAX);
+    assert_eq!(end.out.lines().count() as u64, facron::throttle::LINES_MAX);
     assert!(supervised.supervisor.next_deadline().is_some(), "the rest is going to be said");
 }
 
