@@ -11,8 +11,13 @@ use std::rc::Rc;
 
 use super::traffic::Token;
 use super::verdict::Verdict;
+use crate::event::PATH_BYTES_MAX;
 use crate::matcher::RootId;
 use crate::sys::handle::ObjectKey;
+
+/// The longest path of a directory of which something is told, bytes: a name in it and what a rule calls its root come
+/// beside it.
+const DIRECTORY_BYTES_MAX: usize = PATH_BYTES_MAX - 8192;
 
 /// A directory that has been seen.
 #[derive(Debug)]
@@ -48,12 +53,23 @@ pub enum Whereabouts {
     Nowhere,
 }
 
+/// Why a directory has no path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hidden {
+    /// It is nowhere that we know.
+    Nowhere,
+    /// It is so deep that nothing is told of it.
+    TooLong,
+}
+
 /// The directories and files that handles stand for, group by group.
 #[derive(Debug, Default)]
 pub struct Atlas {
     groups: HashMap<Token, Sheet>,
     /// Goes up whenever a path or a meaning may have changed.
     edition: u64,
+    /// Directories that were looked up and whose paths are too long.
+    too_long: Cell<u64>,
 }
 
 /// What one group knows.
@@ -157,12 +173,20 @@ impl Atlas {
         self.edition += 1;
     }
 
-    /// What a directory means, looked up at most once an edition; none: it is out of sight.
+    /// How many directories were looked up whose paths are too long.
+    pub fn too_long(&self) -> u64 {
+        self.too_long.get()
+    }
+
+    /// What a directory means, looked up at most once an edition; none: it is out of sight, or too deep.
     pub fn verdict(&self, node: &Node, look_up: impl FnOnce(PathBuf) -> Verdict) -> Option<Rc<Verdict>> {
         let edition = self.edition + 1;
         if node.verdict_edition.get() != edition {
-            let verdict = node.path().map(|path| Rc::new(look_up(path)));
-            node.verdict.replace(verdict);
+            let path = node.locate();
+            if path == Err(Hidden::TooLong) {
+                self.too_long.set(self.too_long.get() + 1);
+            }
+            node.verdict.replace(path.ok().map(|path| Rc::new(look_up(path))));
             node.verdict_edition.set(edition);
         }
         node.verdict.borrow().clone()
@@ -181,16 +205,34 @@ impl Node {
         }
     }
 
-    /// Its path without links; none: it is out of sight.
+    /// Its path without links; none: it is out of sight, or too deep.
     pub fn path(&self) -> Option<PathBuf> {
-        match &*self.whereabouts.borrow() {
-            Whereabouts::At(path) => Some(path.clone()),
-            Whereabouts::Below(parent, name) => {
-                let mut path = parent.path()?;
-                path.push(name);
-                Some(path)
+        self.locate().ok()
+    }
+
+    /// Steps upwards in a loop: whoever makes directories decides how deep they are, and the stack has an end.
+    fn locate(&self) -> Result<PathBuf, Hidden> {
+        let (mut names, mut bytes) = (Vec::new(), 0);
+        let mut here = self.whereabouts.borrow().clone();
+        loop {
+            match here {
+                Whereabouts::At(path) if path.as_os_str().len() + bytes > DIRECTORY_BYTES_MAX => {
+                    return Err(Hidden::TooLong);
+                }
+                Whereabouts::At(mut path) => {
+                    path.extend(names.iter().rev());
+                    return Ok(path);
+                }
+                Whereabouts::Below(parent, name) => {
+                    bytes += name.len() + 1;
+                    if bytes > DIRECTORY_BYTES_MAX {
+                        return Err(Hidden::TooLong);
+                    }
+                    names.push(name);
+                    here = parent.whereabouts.borrow().clone();
+                }
+                Whereabouts::Nowhere => return Err(Hidden::Nowhere),
             }
-            Whereabouts::Nowhere => None,
         }
     }
 
@@ -209,11 +251,31 @@ impl Node {
 impl Whereabouts {
     /// Whether this is at or below that directory.
     fn is_below(&self, node: &Rc<Node>) -> bool {
-        match self {
-            Whereabouts::Below(parent, _) => {
-                Rc::ptr_eq(parent, node) || parent.whereabouts.borrow().is_below(node)
+        let mut above = self.parent();
+        while let Some(parent) = above {
+            if Rc::ptr_eq(&parent, node) {
+                return true;
             }
-            Whereabouts::At(_) | Whereabouts::Nowhere => false,
+            above = parent.whereabouts.borrow().parent();
+        }
+        false
+    }
+
+    fn parent(&self) -> Option<Rc<Node>> {
+        match self {
+            Whereabouts::Below(parent, _) => Some(Rc::clone(parent)),
+            Whereabouts::At(_) | Whereabouts::Nowhere => None,
+        }
+    }
+}
+
+/// Directories that only this one still knew go with it, in a loop as well.
+impl Drop for Node {
+    fn drop(&mut self) {
+        let mut last = self.whereabouts.replace(Whereabouts::Nowhere);
+        while let Whereabouts::Below(parent, _) = last {
+            let Some(parent) = Rc::into_inner(parent) else { return };
+            last = parent.whereabouts.replace(Whereabouts::Nowhere);
         }
     }
 }
@@ -250,6 +312,31 @@ mod tests {
         assert_eq!(path(&atlas), Some("/srv/z/b".into()));
         atlas.lose(MAIN, id(2).key.as_bytes());
         assert_eq!(path(&atlas), None);
+    }
+
+    #[test]
+    fn a_directory_that_is_too_deep_is_counted_and_no_depth_is_too_much_for_the_stack() {
+        let mut atlas = Atlas::default();
+        let key = |number: u32| ObjectKey::new([0, 0], 1, &number.to_ne_bytes()).expect("a short handle");
+        let id = |number| NodeId { key: key(number), ..id(1) };
+        let name = "n".repeat(255);
+        atlas.place(id(0), Whereabouts::At("/srv".into()), false);
+        for number in 1..200_000 {
+            let parent = Rc::clone(atlas.node(&id(number - 1)).expect("a known directory"));
+            atlas.place(id(number), Whereabouts::Below(parent, (&name).into()), false);
+        }
+        let root = Rc::clone(atlas.node(&id(0)).expect("a known directory"));
+        let deep = Rc::clone(atlas.node(&id(199_999)).expect("a known directory"));
+        for number in [50, 150, 199_999] {
+            let node = atlas.node(&id(number)).expect("a known directory");
+            let look_up = |path| Verdict::of(path, &Index::default(), &|_, _| Vec::new());
+            assert_eq!(atlas.verdict(node, look_up).is_some(), number == 50);
+        }
+        assert_eq!(atlas.too_long(), 2);
+        assert!(Whereabouts::Below(Rc::clone(&deep), "x".into()).is_below(&root));
+        drop(root);
+        atlas.forget_group(MAIN);
+        drop(deep);
     }
 
     #[test]

@@ -325,7 +325,8 @@ impl Monitor {
                 self.world.judge(token, &event, now, notices)?;
             }
         }
-        notices.extend(self.world.territories.unnameable().map(|count| Notice::Unnameable { count }));
+        let too_long = self.world.atlas.too_long();
+        notices.extend(self.world.territories.unnameable(too_long).map(|count| Notice::Unnameable { count }));
         Ok(())
     }
 

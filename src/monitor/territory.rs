@@ -105,10 +105,10 @@ impl Territories {
         self.has_missed.take()
     }
 
-    /// How many directories were too deep to be named, when they are twice as many as were told of. Whether rules ask
-    /// for what happens in them is not known.
-    pub fn unnameable(&mut self) -> Option<u64> {
-        let count = self.unnameable.get();
+    /// How many directories were too deep to be named, with so many that others know, when they are twice as many as
+    /// were told of. Whether rules ask for what happens in them is not known.
+    pub fn unnameable(&mut self, others: u64) -> Option<u64> {
+        let count = self.unnameable.get() + others;
         (count >= (2 * self.told_unnameable).max(1)).then(|| {
             self.told_unnameable = count;
             count
