@@ -36,6 +36,7 @@ impl Reporter {
             Report::Started(_)
             | Report::Ended { .. }
             | Report::StartLimited { .. }
+            | Report::OnFailureLeftOut { .. }
             | Report::LoopSuspected { .. } => return true,
         };
         self.throttle.admits(now, &(Arc::clone(rule), line), count)
