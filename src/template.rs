@@ -189,6 +189,17 @@ impl Template {
         }
     }
 
+    /// What stands before the first placeholder.
+    pub fn beginning(&self) -> &str {
+        match self {
+            Template::Parts(parts) => match parts.first() {
+                Some(Part::Text(text)) => text,
+                Some(Part::Placeholder(_)) | None => "",
+            },
+            Template::Classic(_) | Template::Paths => "",
+        }
+    }
+
     /// Whether the argument begins with bytes of a file name that may be a `-`: `{name}`, `{stem}`, `{rel}`, ….
     pub fn may_begin_with_dash(&self) -> bool {
         match self {

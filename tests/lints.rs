@@ -200,3 +200,27 @@ fn a_user_that_does_not_exist_is_said_beside_the_other_mistakes_of_its_rule() {
     let codes: Vec<&str> = findings.iter().map(|finding| finding.code).collect();
     assert_eq!(codes, ["F010", "F018", "F002", "F013", "F004", "F004", "F004", "F017", "F018"]);
 }
+
+#[test]
+fn names_in_texts_are_found_whatever_runs_the_text() {
+    let said = |command: &str| {
+        let text = format!("[[rule]]\nname = 'r'\npath = '/srv/in'\ntimeout = '1s'\ncommand = {command}\n");
+        let (_, findings) = findings("r.toml", &text);
+        findings.iter().map(|finding| finding.code).collect::<Vec<_>>().join(" ")
+    };
+    for (command, codes) in [
+        ("['/usr/bin/ksh93', '-c', 'x {path}']", "F014"),
+        ("['/usr/bin/sg', 'staff', '-c', 'x {path}']", "F014"),
+        ("['/usr/bin/su', 'alice', '--command=x {path}']", "F014"),
+        ("['/usr/bin/watch', 'ls', '{path}']", "F014"),
+        ("['/usr/bin/ssh', 'host', 'x {name}']", "F014"),
+        ("['/usr/bin/parallel', 'x {name}']", "F014"),
+        ("['/usr/bin/python3.11', '-c', 'x {path}']", "F048"),
+        ("['/usr/bin/python3', '-Ic', 'x {path}']", "F048"),
+        ("['/usr/bin/perl', '-lne', 'x {path}']", "F048"),
+        ("['/usr/bin/mysql', '-e', 'x {path}']", "F048"),
+        ("['/usr/bin/python3', '/srv/x.py', '{path}']", ""),
+    ] {
+        assert_eq!(said(command), codes, "{command}");
+    }
+}

@@ -6,6 +6,7 @@ use std::path::Path;
 use toml::de::DeValue;
 
 use super::keys::Key;
+use super::misread::said;
 use super::shell;
 use super::text::{nearest, shown};
 use super::value::{Value, Values};
@@ -171,15 +172,18 @@ impl Values<'_, '_> {
 
     /// Whether no name gets into the text of a shell.
     fn check_shell_text(&mut self, value: &Value<'_>, words: &[Word], arguments: &[Template]) -> bool {
-        let literals: Vec<Option<&str>> = arguments.iter().map(Template::as_literal).collect();
-        let Some(at) = shell::text_of(&literals) else { return true };
+        let Some(at) = shell::text_of(&said(arguments)) else { return true };
         if arguments[at].as_literal().is_some() {
             return true;
         }
         let text = &words[at].text;
         let mut found = shell::placeholders(text);
         found.retain(|(_, name)| has_placeholder(&arguments[at], name));
-        let own = "give it as an argument of its own behind the text, where the shell has it as `\"$1\"`";
+        let takes_arguments = shell::takes_arguments(&said(arguments), at);
+        let own = match takes_arguments {
+            true => "give it as an argument of its own behind the text, where the shell has it as `\"$1\"`",
+            false => "let the text read the names from standard input: `stdin = \"paths0\"`",
+        };
         if found.is_empty() {
             let message = format!("{} as shell text would run what the file's name says", shown(text));
             let finding = self.at(PLACEHOLDER_IN_SHELL, words[at].span.clone(), message);
@@ -191,7 +195,8 @@ impl Values<'_, '_> {
             _ => (words[at].span.clone(), name),
         });
         let places = places.collect();
-        self.report_in_shell(value, places, safe_command(words, at), "", |_| own.to_owned());
+        let safe = safe_command(words, at).filter(|_| takes_arguments);
+        self.report_in_shell(value, places, safe, "", |_| own.to_owned());
         false
     }
 

@@ -1,26 +1,24 @@
 //! Where a program would take a file's name for more than a name: for an option, or for the text of a program.
 //! Shells have a module of their own: there it is an error.
 
+use super::interpreter::{Said, interpreter_of, takes_word};
 use super::shell;
 use crate::template::Template;
-
-/// Interpreters and the options behind which the text of a program stands.
-const INTERPRETERS: &[(&str, &[&str])] = &[
-    ("expect", &["-c"]),
-    ("lua", &["-e"]),
-    ("node", &["-e", "-p", "--eval", "--print"]),
-    ("perl", &["-e", "-E"]),
-    ("php", &["-r"]),
-    ("python", &["-c"]),
-    ("python3", &["-c"]),
-    ("ruby", &["-e"]),
-];
 
 /// Programs whose first argument that is no option is the text of a program.
 const TEXT_FIRST: &[&str] = &["awk", "gawk", "mawk", "sed", "jq"];
 
 /// Options of these that name a file of text, or bring the text with them.
 const LONG_TEXTS: &[&str] = &["--expression=", "--file=", "--from-file=", "--source="];
+
+/// What is known of the arguments of a command before its run.
+pub fn said(arguments: &[Template]) -> Vec<Said<'_>> {
+    let said = |argument| match Template::as_literal(argument) {
+        Some(text) => Said::Whole(text),
+        None => Said::Beginning(argument.beginning()),
+    };
+    arguments.iter().map(said).collect()
+}
 
 /// The last component of the program of a command.
 pub fn program_name(arguments: &[Template]) -> &str {
@@ -34,9 +32,8 @@ pub fn as_option(arguments: &[Template]) -> Option<usize> {
     if program_name(arguments) == "echo" {
         return None;
     }
-    let literals: Vec<Option<&str>> = arguments.iter().map(Template::as_literal).collect();
     // What stands behind the text of a shell becomes `$1` and so on, which is no option of anything.
-    let end = shell::text_of(&literals).unwrap_or(arguments.len());
+    let end = shell::text_of(&said(arguments)).unwrap_or(arguments.len());
     let mut words = arguments.iter().enumerate().take(end).skip(1);
     let is_end_or_name =
         |argument: &Template| argument.as_literal() == Some("--") || argument.may_begin_with_dash();
@@ -54,9 +51,18 @@ pub fn as_program_text(arguments: &[Template]) -> Option<usize> {
 fn text_of_program(arguments: &[Template]) -> Option<usize> {
     let name = program_name(arguments);
     let literal = |at: usize| arguments.get(at).and_then(Template::as_literal);
-    if let Some((_, options)) = INTERPRETERS.iter().find(|(interpreter, _)| *interpreter == name) {
-        let at = (1..arguments.len()).find(|at| literal(*at).is_some_and(|word| options.contains(&word)))?;
-        return Some(at + 1).filter(|at| *at < arguments.len());
+    if let Some(interpreter) = interpreter_of(name) {
+        let is_option = |word: &str| interpreter.long.contains(&word) || takes_word(word, interpreter.text);
+        let is_joined = |word: &str| {
+            let is_short = |rest: &str| rest.starts_with(|letter| interpreter.text.contains(letter));
+            let is_long = |long: &&str| word.strip_prefix(long).is_some_and(|rest| rest.starts_with('='));
+            word.strip_prefix('-').is_some_and(is_short) || interpreter.long.iter().any(is_long)
+        };
+        return (1..arguments.len()).find_map(|at| match literal(at) {
+            Some(word) if is_option(word) => Some(at + 1).filter(|at| *at < arguments.len()),
+            Some(_) => None,
+            None => is_joined(arguments[at].beginning()).then_some(at),
+        });
     }
     if TEXT_FIRST.contains(&name) {
         // The options of awk that take a word: a variable, and what stands between fields.
@@ -114,6 +120,13 @@ mod tests {
             (&["/usr/bin/awk", "-v", "n={name}", "{{ print n }}"], None),
             (&["/usr/bin/awk", "-v", "n=1", "{name}"], Some(3)),
             (&["/usr/bin/logger", "-e", "{name}"], None),
+            (&["/usr/bin/python3.11", "-c", "print('{name}')"], Some(2)),
+            (&["/usr/bin/python3", "-Ic", "print('{name}')"], Some(2)),
+            (&["/usr/bin/perl", "-lne", "print '{name}'"], Some(2)),
+            (&["/usr/bin/perl", "-eprint '{name}'"], Some(1)),
+            (&["/usr/bin/mysql", "-e", "select '{name}'"], Some(2)),
+            (&["/usr/bin/mysql", "--execute=select '{name}'"], Some(1)),
+            (&["/usr/bin/python3", "/srv/x.py", "{path}"], None),
         ] {
             assert_eq!(as_program_text(&templates(words)), expected, "{words:?}");
         }

@@ -13,6 +13,7 @@ pub mod files;
 mod findings;
 mod globs;
 mod identity;
+pub mod interpreter;
 pub mod keys;
 mod limits;
 mod lower;

@@ -1,48 +1,64 @@
 //! Where a command hands a text to a shell: names must not get into it as text.
 
-use crate::template::PLACEHOLDERS;
 use std::ops::Range;
-use std::path::Path;
 
-/// Programs that run the text after `-c` as shell commands and take further arguments for it.
-const SHELLS: &[&str] = &["sh", "bash", "dash", "ash", "zsh", "ksh", "mksh", "yash", "fish", "rbash"];
+use super::interpreter::{Said, base, first_word, programs};
+use crate::template::PLACEHOLDERS;
+
+/// Programs that run the text after `-c` as shell commands and take further arguments for it; of `ksh93` the name is
+/// `ksh`.
+const SHELLS: &[&str] =
+    &["sh", "bash", "dash", "ash", "zsh", "ksh", "mksh", "yash", "fish", "rbash", "csh", "tcsh"];
 
 /// Programs that hand the text after `-c` or `--command` to a shell.
-const WRAPPERS: &[&str] = &["su", "runuser", "flock"];
+const WRAPPERS: &[&str] = &["su", "runuser", "flock", "sg"];
 
-/// Which argument of a command is text that a shell runs. Arguments that are not literal are none.
+/// Programs that hand all their words to a shell, behind so many other ones; the options that take a word, by their
+/// letters; and the option with which no shell runs.
+const JOINERS: &[(&str, usize, &str, &[&str])] = &[
+    ("parallel", 0, "aCdEIjLlnNPsS", &[]),
+    ("ssh", 1, "BbcDEeFIiJLlmOopQRSWw", &[]),
+    ("watch", 0, "nq", &["-x", "--exec"]),
+];
+
+/// Which argument of a command is text that a shell runs: one with a name, where several are.
 ///
 /// A shell may stand behind `env`, `busybox`, `timeout`, `sudo` and the like, so every word is looked at.
-pub fn text_of(arguments: &[Option<&str>]) -> Option<usize> {
+pub fn text_of(arguments: &[Said<'_>]) -> Option<usize> {
     let places = arguments.iter().enumerate();
-    places.filter_map(|(at, argument)| Some((at, file_name((*argument)?)))).find_map(|(at, program)| {
+    let programs = places.filter_map(|(at, argument)| Some((at, base(argument.whole()?))));
+    let text = programs.into_iter().find_map(|(at, program)| {
         if SHELLS.contains(&program) {
             after_shell(arguments, at + 1)
         } else if WRAPPERS.contains(&program) || (program == "script" && at == 0) {
-            after_option(arguments, at + 1, &["-c", "--command"])
+            after_option(arguments, at + 1, 'c', "--command")
         } else if program == "env" {
-            after_option(arguments, at + 1, &["-S", "--split-string"])
+            after_option(arguments, at + 1, 'S', "--split-string")
         } else {
             None
         }
-    })
+    });
+    text.or_else(|| joined_text(arguments))
+}
+
+/// Whether what stands behind the text reaches the shell as `"$1"` and so on.
+pub fn takes_arguments(arguments: &[Said<'_>], text: usize) -> bool {
+    let takes = |name: &str| SHELLS.contains(&name) || matches!(name, "su" | "runuser");
+    let is_joined = joined_text(arguments) == Some(text);
+    !is_joined && arguments[..text].iter().any(|word| word.whole().is_some_and(|word| takes(base(word))))
 }
 
 /// Whether a word is the name of a shell, with or without a path.
 pub fn is_shell(word: &str) -> bool {
-    SHELLS.contains(&file_name(word))
-}
-
-fn file_name(word: &str) -> &str {
-    Path::new(word).file_name().and_then(|name| name.to_str()).unwrap_or(word)
+    SHELLS.contains(&base(word))
 }
 
 /// The first word after the options of a shell, if `-c` is one of them.
-fn after_shell(arguments: &[Option<&str>], start: usize) -> Option<usize> {
+fn after_shell(arguments: &[Said<'_>], start: usize) -> Option<usize> {
     let mut has_text = false;
     let mut at = start;
     while let Some(argument) = arguments.get(at) {
-        match argument {
+        match argument.whole() {
             Some("--") => return has_text.then_some(at + 1).filter(|at| *at < arguments.len()),
             Some("--rcfile" | "--init-file") => at += 1,
             Some(long) if long.starts_with("--") => {}
@@ -59,18 +75,39 @@ fn after_shell(arguments: &[Option<&str>], start: usize) -> Option<usize> {
 }
 
 /// The word after one of these options, or joined to it.
-fn after_option(arguments: &[Option<&str>], start: usize, options: &[&str]) -> Option<usize> {
+fn after_option(arguments: &[Said<'_>], start: usize, letter: char, long: &str) -> Option<usize> {
     (start..arguments.len()).find_map(|at| {
-        let argument = arguments[at]?;
-        if options.contains(&argument) {
+        let argument = arguments[at];
+        let is_short = |text: &str| text.starts_with('-') && !text.starts_with("--");
+        let is_whole = |text: &str| text == long || (is_short(text) && text.ends_with(letter));
+        if argument.whole().is_some_and(is_whole) {
             return Some(at + 1).filter(|at| *at < arguments.len());
         }
-        let is_joined = options.iter().any(|option| {
-            argument
-                .strip_prefix(option)
-                .is_some_and(|rest| !option.starts_with("--") || rest.starts_with('='))
-        });
+        let text = argument.text();
+        let is_joined = text.strip_prefix(long).is_some_and(|rest| rest.starts_with('='))
+            || text.strip_prefix('-').is_some_and(|rest| rest.starts_with(letter));
         is_joined.then_some(at)
+    })
+}
+
+/// The first word with a name among those that become one text: without a name there is nothing to look for.
+fn joined_text(arguments: &[Said<'_>]) -> Option<usize> {
+    programs(arguments).into_iter().find_map(|program| {
+        let name = base(arguments.get(program)?.whole()?);
+        let (_, operands, letters, without) = JOINERS.iter().find(|(joiner, ..)| *joiner == name)?;
+        let mut at = program + 1;
+        for _ in 0..*operands {
+            at = first_word(arguments, at, letters)? + 1;
+        }
+        let start = first_word(arguments, at, letters)?;
+        let options = &arguments[program + 1..start];
+        if options.iter().any(|option| option.whole().is_some_and(|option| without.contains(&option))) {
+            return None;
+        }
+        // GNU parallel quotes what stands behind `:::`.
+        let is_end = |word: &Said<'_>| name == "parallel" && word.text().starts_with(":::");
+        let mut text = arguments.iter().enumerate().skip(start).take_while(|(_, word)| !is_end(word));
+        text.find(|(_, word)| word.whole().is_none()).map(|(at, _)| at)
     })
 }
 
@@ -147,8 +184,12 @@ impl Quotes {
 mod tests {
     use super::*;
 
-    fn text(command: &[&str]) -> Option<usize> {
-        let arguments: Vec<_> = command.iter().map(|word| (!word.contains('{')).then_some(*word)).collect();
+    fn text(command: &[&'static str]) -> Option<usize> {
+        let said = |word: &&'static str| match word.split_once('{') {
+            Some((beginning, _)) => Said::Beginning(beginning),
+            None => Said::Whole(word),
+        };
+        let arguments: Vec<Said<'_>> = command.iter().map(said).collect();
         text_of(&arguments)
     }
 
@@ -171,6 +212,19 @@ mod tests {
             (&["/bin/sh", "{path}", "-c", "x"], None),
             (&["/bin/sh", "-c"], None),
             (&["/bin/cp", "-c", "x"], None),
+            (&["/usr/bin/ksh93", "-c", "{path}"], Some(2)),
+            (&["/usr/bin/sg", "staff", "-c", "{path}"], Some(3)),
+            (&["/usr/bin/su", "alice", "--command=x {path}"], Some(2)),
+            (&["/usr/bin/su", "-", "alice", "-lc", "x {path}"], Some(4)),
+            (&["/usr/bin/su", "{name}", "-c", "x {path}"], Some(3)),
+            (&["/usr/bin/watch", "-n", "5", "ls", "{path}"], Some(4)),
+            (&["/usr/bin/watch", "-x", "ls", "{path}"], None),
+            (&["/usr/bin/ssh", "-p", "22", "{name}", "x {name}"], Some(4)),
+            (&["/usr/bin/sudo", "-u", "u", "ssh", "host", "cat", "{path}"], Some(6)),
+            (&["/usr/bin/ssh", "-i", "{path}", "host", "true"], None),
+            (&["/usr/bin/parallel", "x {name}", ":::", "a"], Some(1)),
+            (&["/usr/bin/parallel", "x", ":::", "{path}"], None),
+            (&["/usr/bin/npm", "run", "watch", "{path}"], None),
         ] {
             assert_eq!(text(command), expected, "{command:?}");
         }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::config::interpreter::Said;
 use crate::config::shell;
 
 use super::Surroundings;
@@ -24,7 +25,7 @@ pub fn find(name: &str, path: &str, surroundings: &dyn Surroundings) -> Option<S
 
 /// Which word of a command is shell text, whatever starts the shell.
 pub fn shell_text(words: &[&str]) -> Option<usize> {
-    let words: Vec<Option<&str>> = words.iter().copied().map(Some).collect();
+    let words: Vec<Said<'_>> = words.iter().copied().map(Said::Whole).collect();
     shell::text_of(&words)
 }
 

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::Subject;
 use super::facts::{FileKind, Seen};
+use crate::config::interpreter::is_dangerous_variable;
 use crate::config::keys::KeyId;
 use crate::config::shown_path;
 use crate::diagnostic::Diagnostic;
@@ -23,10 +24,6 @@ const SECRETS: &[&str] = &[
     "PRIVATE_KEY",
     "CREDENTIAL",
 ];
-
-/// Variables by which a shell or the loader runs something before the program.
-const DANGEROUS: &[&str] =
-    &["BASH_ENV", "ENV", "LD_PRELOAD", "LD_AUDIT", "SHELLOPTS", "PS4", "PERL5OPT", "PYTHONSTARTUP"];
 
 /// Less than this, and no program starts.
 const LEAST: &[(Resource, u64, &str)] = &[
@@ -144,7 +141,7 @@ pub(super) fn secret(subject: &Subject<'_>) -> Vec<Diagnostic> {
 
 pub(super) fn dangerous_variable(subject: &Subject<'_>) -> Vec<Diagnostic> {
     let setting = &subject.rule.setting;
-    let is_dangerous = |name: &&String| DANGEROUS.contains(&name.as_str()) || name.starts_with("BASH_FUNC_");
+    let is_dangerous = |name: &&String| is_dangerous_variable(name);
     let set = setting.env.keys().filter(is_dangerous).map(|name| (KeyId::Env, name));
     let inherited = setting.inherit_env.iter().filter(is_dangerous).map(|name| (KeyId::InheritEnv, name));
     set.chain(inherited)

@@ -27,8 +27,7 @@ pub(super) fn commands(rule: &Rule) -> impl Iterator<Item = (KeyId, &[Template])
 
 /// The arguments that no shell sees as text, each with its place.
 fn plain_arguments(arguments: &[Template]) -> impl Iterator<Item = (usize, &Template)> {
-    let literals: Vec<Option<&str>> = arguments.iter().map(Template::as_literal).collect();
-    let text = shell::text_of(&literals);
+    let text = shell::text_of(&misread::said(arguments));
     arguments.iter().enumerate().skip(1).filter(move |(at, _)| text != Some(*at))
 }
 
