@@ -275,7 +275,7 @@ codes! {
         "A rule names its program absolutely, and it is not there: the line is left out."
     SHELL_TEXT "I102" Warning "name in shell text"
         "The name was pasted into the text of a shell, with only blanks and backslashes made safe: a name such as `x;id` was run."
-        "The shell has the name as \"$1\", which it never reads as text."
+        "The shell has the name as \"$1\", which is no part of its text. What the programs in the text make of a name is theirs to say."
     QUOTED_NAME "I103" Warning "name in quotes"
         "The name was pasted between the quotes with a backslash before each blank, which stayed in it."
         "The name arrives as it is."

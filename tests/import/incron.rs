@@ -107,6 +107,182 @@ fn a_name_that_would_become_program_text_is_refused() {
 }
 
 #[test]
+fn a_name_that_bash_would_evaluate_is_refused() {
+    for command in [
+        "sh <<< $#",
+        "cat <<< $# | sh",
+        "sh -s <<< $#",
+        "python3 - <<< $#",
+        "[ -v $# ] && x",
+        "test -v $# && x",
+        "declare $#; x",
+        "declare -i A=$#; x",
+        "typeset $#; x",
+        "local $#; x",
+        "readonly $#; x",
+        "export $#=1; x",
+        "printf -v $# x; y",
+        "read $# < /x",
+        "unset $#; x",
+        "mapfile $# < /x",
+        "readarray $# < /x",
+        "getopts a $#",
+        "wait -p $#; x",
+        "/bin/h $${x[$#]}",
+        "X=$#; /bin/h $${!X}",
+        "X=$#; /bin/h $${X@P}",
+        "X=$#; /bin/h $${Y:X}",
+        "X=$#; eval $$X",
+        "X=$#; eval \"$$X\"",
+        "X=$#; Y=$$X; eval $$Y",
+        "for f in $#; do eval $$f; done",
+        "echo $# | while read f; do eval $$f; done",
+        "eval $$(echo $#)",
+        "sh -c $$(echo $#)",
+        "X=$$(echo $#); sh -c \"$$X\"",
+        "eval `echo $#`",
+        "trap $# EXIT; x",
+        "alias $#; x",
+        "echo $# | sudo -u u bash",
+        "echo $# | bash -s x",
+        "echo $# | bash -o pipefail",
+        "echo $# | python3",
+        "echo $# | xargs sh -c",
+        "echo $# | xargs -I{} sh -c \"x {}\"",
+        "echo $@/$# | xargs -I{} {}",
+        "echo $# | mysql db",
+        "echo $# | ssh host",
+        "echo $# | su u",
+        "echo $# | docker exec -i c sh",
+        "x $#; find /y -exec sh -c 'z {}' \\;",
+        "tar xf /x --to-command=$@/$#",
+        "tar --use-compress-program $@/$# -xf /x",
+        "rsync -e $# a b",
+        "rsync -ae $# a b",
+        "git -c $# pull",
+        "env LD_PRELOAD=$@/$# x",
+        "LD_PRELOAD=$@/$# x",
+        "PATH=$@ x",
+        "export PATH=$@; x",
+        "BASH_ENV=$@/$# bash /x",
+        "sort --compress-program=$# /x",
+        "make -f $@/$#",
+        "python3.11 -c \"print('$#')\"",
+        "python3 -Ic \"print('$#')\"",
+        "perl -lne \"print '$#'\" /x",
+        "ksh93 -c $#",
+        "sg staff -c \"x $#\"",
+        "su u --command=$#",
+        "timeout --foreground 5 sh -c \"x $#\"",
+        "flock /lock python3 -c $#",
+        "parallel x $#",
+        "crontab $@/$#",
+        "f=$@/$#; x \"$$(eval $$f)\"",
+    ] {
+        let import = import(&format!("/srv/d IN_CREATE {command}"));
+        assert_eq!(corpus::codes(&import).last(), Some(&"I104"), "{command}\n{}", import.toml);
+        assert!(corpus::rules(&import).is_empty(), "{command}");
+    }
+}
+
+#[test]
+fn a_file_that_would_be_run_itself_is_refused() {
+    for command in [
+        "source $@/$#",
+        ". $@/$#",
+        "exec $@/$#",
+        "nice $@/$#",
+        "nice -n 5 $@/$#",
+        "nohup $@/$# &",
+        "setsid $@/$#",
+        "env $@/$#",
+        "env $# x",
+        "env A=b $@/$#",
+        "timeout 5 $@/$#",
+        "timeout -k 5 -s KILL 10s $@/$#",
+        "stdbuf -oL $@/$#",
+        "ionice -c 3 $@/$#",
+        "chrt 5 $@/$#",
+        "sudo $@/$#",
+        "sudo -u alice $@/$#",
+        "echo x | xargs $@/$#",
+        "time $@/$#",
+        "command $@/$#",
+        "builtin $#",
+        "flock /lock $@/$#",
+        "/bin/sh $@/$#",
+        "bash -x $@/$#",
+        "tclsh $#",
+        "python $#",
+        "python3 -u $@/$#",
+        "perl -w $#",
+        "find /x -exec $@/$# \\;",
+        "find $@ -name $# -exec {} \\;",
+        "X=$#; $$X",
+        "X=$@/$#; nice $$X",
+        "cd $@; ./$#",
+        "true && $@/$#",
+        "$$(echo $#) x",
+        "`echo $@/$#`",
+        "if true; then $@/$#; fi",
+        "case x in (x) $@/$#;; esac",
+        "f() { $@/$#; }; f",
+        "2>/dev/null $@/$#",
+        "echo x 2>&1 | $@/$#",
+    ] {
+        let import = import(&format!("/srv/d IN_CREATE {command}"));
+        assert_eq!(corpus::codes(&import).last(), Some(&"I055"), "{command}\n{}", import.toml);
+        assert!(corpus::rules(&import).is_empty(), "{command}");
+    }
+}
+
+#[test]
+fn a_name_that_stays_an_argument_is_translated() {
+    for command in [
+        "/bin/cp $@/$# /dest; x",
+        "/bin/cp \"$@/$#\" \"/dest/$#\"; x",
+        "/bin/echo $# >> /log",
+        "[ -f $@/$# ] && /bin/cp $@/$# /dest",
+        "test -n $# && /bin/h $#",
+        "/bin/h $# 2>&1",
+        "/bin/h 2>&1 $# >&2",
+        "echo $@/$# >&2; x",
+        "echo $# | /usr/bin/logger",
+        "/bin/mv $@/$# /dest/$$(date +%s)-$#",
+        "/bin/mv $@/$# /dest/`date +%s`-$#",
+        "/bin/mv $@/$# \"/dest/$$(date +%s)\"",
+        "f=$@/$#; /bin/h \"$$f\" \"$${f%.*}\"",
+        "for f in $#; do /bin/h $$f; done",
+        "export F=$@/$#; /bin/h",
+        "F=$@/$# /bin/h",
+        "sudo -u alice /bin/cp $@/$# /dest && x",
+        "nice -n 5 /bin/h $@/$#; x",
+        "timeout 5 /bin/h $@/$#; x",
+        "flock $@/$#.lock /bin/h $#; x",
+        "flock -n /lock /bin/cp $@/$# /dest; x",
+        "/bin/sh /script $@/$#; x",
+        "/bin/bash -x /script $@/$#; x",
+        "/bin/sh -c 'cp \"$$0\" /x' $@/$#; x",
+        "/usr/bin/perl -ne 'print' $@/$#; x",
+        "/usr/bin/python3 -u /x.py $@/$#; x",
+        "/usr/bin/python3 -m json.tool $@/$#; x",
+        "/usr/bin/sed -i s/a/b/ $@/$#; x",
+        "/usr/bin/tar xf $@/$# -C /dest; x",
+        "/usr/bin/rsync -a $@/$# host:/dest; x",
+        "/usr/bin/git -C $@ pull; x",
+        "/usr/bin/find $@ -name $# -delete; x",
+        "/usr/bin/find $@ -type f -exec chmod 644 {} \\; && x $#",
+        "printf \"%s\\n\" $# >> /log",
+        "if [ -f $@/$# ]; then /bin/h $#; fi",
+        "case $# in *.txt) /bin/h $@/$#;; esac",
+        "(/bin/h $#; x) > /log",
+    ] {
+        let import = import(&format!("/srv/d IN_CREATE {command}"));
+        assert_eq!(corpus::rules(&import).len(), 1, "{command}: {:?}", corpus::codes(&import));
+    }
+}
+
+#[test]
 fn what_no_shell_would_run_or_would_run_differently_is_refused() {
     check("/bin/h 'x", "I108");
     check("/bin/h $$1; x", "I109");

@@ -49,7 +49,12 @@ pub fn parse(
     let reading = Reading::parse(&text);
     refuse_spaced_mask(line, entry, &reading, findings)?;
     if reading.is_open {
-        findings.push(&codes::SHELL_MISTAKE, range(), "a quote in the command is never closed", None);
+        findings.push(
+            &codes::SHELL_MISTAKE,
+            range(),
+            "a quote or bracket in the command is never closed",
+            None,
+        );
         return None;
     }
     if text.has_odd_dollar {
@@ -68,6 +73,12 @@ pub fn parse(
     }
     if reading.has_unsafe_wildcard {
         return refuse_unsafe(line, entry, findings);
+    }
+    if reading.has_name_as_program {
+        let message = "the program is named by the file that changed";
+        let help = "name a program, and give it the file as an argument".to_owned();
+        findings.push(&codes::PROGRAM_IS_NAME, range(), message, Some(help));
+        return None;
     }
     match as_arguments(&reading, subject) {
         Some(arguments) => argv(line, entry, &reading, arguments, context, findings),
@@ -155,12 +166,6 @@ fn argv(
 ) -> Option<Run> {
     let range = || line.at(entry.command_range.clone());
     let words = &reading.segments[0];
-    if words[0].has_wildcard() {
-        let message = "the program is named by the file that changed";
-        let help = "name a program, and give it the file as an argument".to_owned();
-        findings.push(&codes::PROGRAM_IS_NAME, range(), message, Some(help));
-        return None;
-    }
     let is_quoted = |word: &Word| {
         let mut marks = word.marks.iter();
         marks.any(|mark| matches!(mark.unit, Unit::Wildcard(_)) && mark.quoting != Quoting::Bare)

@@ -6,7 +6,9 @@ mod mask;
 mod path;
 mod rule;
 mod shell;
+mod tables;
 mod text;
+mod variables;
 mod words;
 
 use std::collections::BTreeSet;

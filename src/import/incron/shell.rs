@@ -3,8 +3,10 @@
 //!
 //! Conservative: what is not surely understood needs a shell, and a name inside of it is refused.
 
-use super::interpreter::{is_assignment, program_text, reads_commands};
+use super::interpreter::{Command, Risk};
 use super::text::{Text, Unit, Wildcard};
+use super::variables::{self, Variables};
+use crate::config::interpreter::is_assignment;
 
 /// A command as a shell reads it.
 #[derive(Debug, Default)]
@@ -21,7 +23,9 @@ pub struct Reading {
     pub reads_parameters: bool,
     /// Whether a wildcard stands where no quotes make it safe.
     pub has_unsafe_wildcard: bool,
-    /// Whether a quote is never closed.
+    /// Whether a name would be the program.
+    pub has_name_as_program: bool,
+    /// Whether a quote or a bracket is never closed.
     pub is_open: bool,
 }
 
@@ -54,6 +58,10 @@ pub enum Quoting {
 pub struct Word {
     /// Without quotes.
     pub marks: Vec<Mark>,
+    /// Whether the output of a command becomes a part of it.
+    pub is_substituted: bool,
+    /// Whether it says where input comes from or output goes to.
+    pub is_redirected: bool,
 }
 
 impl Word {
@@ -65,6 +73,25 @@ impl Word {
             Unit::Wildcard(_) => None,
         };
         self.marks.iter().filter_map(character).collect()
+    }
+
+    /// What stands before the first wildcard or `$`.
+    pub fn beginning(&self) -> String {
+        let characters = self.marks.iter().map_while(|mark| match mark.unit {
+            Unit::Character(character) => Some(character),
+            Unit::Dollar | Unit::Wildcard(_) => None,
+        });
+        characters.collect()
+    }
+
+    /// Whether a command between double quotes gives a part of it.
+    pub fn has_quoted_substitution(&self) -> bool {
+        let is_quoted = |mark: &Mark, unit| mark.quoting == Quoting::Double && mark.unit == unit;
+        self.marks.iter().any(|mark| is_quoted(mark, Unit::Character('`')))
+            || self
+                .marks
+                .windows(2)
+                .any(|pair| is_quoted(&pair[0], Unit::Dollar) && is_quoted(&pair[1], Unit::Character('(')))
     }
 
     /// Whether incron puts something in.
@@ -161,6 +188,9 @@ const BASH_BUILTINS: &[&str] = &[
 /// Builtins that change the parameters of the shell.
 const PARAMETER_BUILTINS: &[&str] = &["set", "shift", "getopts"];
 
+/// Builtins that read their words as the text of a shell.
+const EVALUATORS: &[&str] = &["alias", "eval", "trap"];
+
 /// Syntax that only bash understands, outside of quotes.
 const BASH_SYNTAX: &[&str] = &["((", "<(", ">(", "<<<", "&>", "|&", "+=", "==", "=~"];
 
@@ -177,6 +207,9 @@ impl Reading {
             reading: Reading::default(),
             word: None,
             is_substitution: false,
+            segment: 0,
+            outer: Vec::new(),
+            is_redirection: false,
         };
         lexer.run();
         let mut reading = lexer.reading;
@@ -203,27 +236,58 @@ impl Reading {
             self.needs_bash |= BASH_BUILTINS.contains(&text.as_str());
             self.reads_parameters |= PARAMETER_BUILTINS.contains(&text.as_str());
         }
-        let is_read =
-            |words: &Vec<Word>| program_text(words).iter().any(|index| words[*index].has_wildcard());
-        self.has_unsafe_wildcard |= self.segments.iter().any(is_read);
-        if self.has_wildcard() {
-            self.has_unsafe_wildcard |= self.segments.iter().any(|words| reads_commands(words));
+        for words in &self.segments {
+            let evaluates = words.first().is_some_and(|word| EVALUATORS.contains(&word.literal().as_str()));
+            let reads = |text: &str| {
+                let behind = text.split('$').skip(1);
+                behind
+                    .into_iter()
+                    .any(|rest| rest.starts_with(|c: char| c.is_ascii_digit() || "@*#".contains(c)))
+            };
+            self.reads_parameters |= evaluates && words.iter().any(|word| reads(&word.literal()));
         }
         let bare: String = self.text_where(|quoting| matches!(quoting, Quoting::Bare | Quoting::Syntax));
         self.needs_bash |= BASH_SYNTAX.iter().any(|syntax| bare.contains(syntax)) || has_braces(&bare);
         // Arithmetic reads names as expressions, and those may run commands.
-        self.has_unsafe_wildcard |= self.has_wildcard() && bare.contains("((");
         let expanded = self.text_where(|quoting| matches!(quoting, Quoting::Bare | Quoting::Double));
+        let is_arithmetic = bare.contains("((") || expanded.contains("((");
+        self.has_unsafe_wildcard |= self.has_wildcard() && is_arithmetic;
         self.needs_bash |= expanded.split("${").skip(1).any(|rest| {
             let inside = rest.split('}').next().unwrap_or(rest);
             BASH_EXPANSIONS.iter().any(|syntax| inside.contains(syntax))
         });
         self.needs_shell |= self.needs_bash;
+        if self.has_wildcard() {
+            self.look_at_names();
+        }
+    }
+
+    /// Decides where a name, or a variable that holds one, would be more than a name.
+    fn look_at_names(&mut self) {
+        self.has_unsafe_wildcard |= variables::evaluates(&self.marks);
+        let variables = Variables::of(self);
+        let mut risks = Vec::new();
+        for words in &self.segments {
+            let command = match Command::new(words, |word| variables.may_be_in(word)) {
+                Ok(command) => command,
+                Err(risk) => {
+                    risks.push(risk);
+                    continue;
+                }
+            };
+            risks.extend(command.risk());
+            // What a command between quotes does with a variable is not looked at.
+            let is_hidden = words.iter().any(Word::has_quoted_substitution)
+                && words.iter().any(|word| variables.are_in(word));
+            risks.extend((is_hidden || command.reads_commands()).then_some(Risk::Text));
+        }
+        self.has_unsafe_wildcard |= risks.contains(&Risk::Text);
+        self.has_name_as_program |= risks.contains(&Risk::Program);
     }
 
     fn text_where(&self, is_wanted: impl Fn(Quoting) -> bool) -> String {
         let marks = self.marks.iter().filter(|mark| is_wanted(mark.quoting)).copied().collect();
-        Word { marks }.literal()
+        Word { marks, ..Word::default() }.literal()
     }
 }
 
@@ -234,6 +298,20 @@ struct Lexer<'u> {
     word: Option<Word>,
     /// Whether a command is substituted inside the quotes that are open.
     is_substitution: bool,
+    /// The command that words belong to.
+    segment: usize,
+    /// The commands around it.
+    outer: Vec<Outer>,
+    /// Whether the next word says where input comes from or output goes to.
+    is_redirection: bool,
+}
+
+/// A command in which another one stands.
+struct Outer {
+    /// What ends the inner one.
+    end: char,
+    /// The command that goes on behind it, and the word in which the inner one stands; none: a new one begins.
+    rest: Option<(usize, Option<Word>)>,
 }
 
 impl Lexer<'_> {
@@ -250,7 +328,7 @@ impl Lexer<'_> {
             };
         }
         self.end_word();
-        self.reading.is_open = quoting != Quoting::Bare;
+        self.reading.is_open = quoting != Quoting::Bare || !self.outer.is_empty();
         // A quote at the end of a comment is none; blanks before a comment are not needed.
         let is_blank = |mark: &Mark| mark.quoting == Quoting::Syntax && mark.unit == Unit::Character(' ');
         while self.reading.marks.last().is_some_and(is_blank) {
@@ -271,14 +349,21 @@ impl Lexer<'_> {
                 return if quote == '"' { Quoting::Double } else { Quoting::Single };
             }
             Unit::Character('\\') => self.escape(|_| true),
-            Unit::Character('|' | '&' | ';' | '(' | ')' | '`') => {
-                self.end_word();
-                self.reading.segments.push(Vec::new());
+            Unit::Character(operator @ ('|' | '&' | ';' | '(' | ')' | '`')) => {
+                self.operator(operator);
                 self.reading.needs_shell = true;
                 self.syntax(unit)
             }
             Unit::Character('<' | '>') => {
+                // The number of a descriptor is no word.
+                let is_number = |word: &Word| {
+                    word.marks
+                        .iter()
+                        .all(|mark| matches!(mark.unit, Unit::Character(c) if c.is_ascii_digit()))
+                };
+                self.word = self.word.take().filter(|word| !is_number(word) || word.is_substituted);
                 self.end_word();
+                self.is_redirection = true;
                 self.reading.needs_shell = true;
                 self.syntax(unit)
             }
@@ -293,6 +378,58 @@ impl Lexer<'_> {
             }
         }
         Quoting::Bare
+    }
+
+    fn operator(&mut self, operator: char) {
+        let last = self.reading.marks.last().copied();
+        let is_last = |unit, quoting| last == Some(Mark { unit: Unit::Character(unit), quoting });
+        let is_behind_redirection = is_last('<', Quoting::Syntax) || is_last('>', Quoting::Syntax);
+        let is_closed = self.outer.last().is_some_and(|outer| outer.end == operator);
+        match operator {
+            // `2>&1` and `>|` are one operator, and so is `&>`.
+            '&' | '|' if is_behind_redirection => {}
+            '&' if self.units.get(self.index) == Some(&Unit::Character('>')) => self.end_word(),
+            ')' | '`' if is_closed => self.leave_command(),
+            '`' => self.enter_command('`', true),
+            '(' => {
+                let is_dollar = last == Some(Mark { unit: Unit::Dollar, quoting: Quoting::Bare });
+                self.enter_command(')', is_dollar || is_behind_redirection);
+            }
+            _ => {
+                self.end_word();
+                self.begin_command();
+            }
+        }
+    }
+
+    /// A command inside of another one; its output may be a part of a word.
+    fn enter_command(&mut self, end: char, is_value: bool) {
+        let rest = is_value.then(|| {
+            let mut word = self.word.take().unwrap_or_default();
+            word.is_substituted = true;
+            (self.segment, Some(word))
+        });
+        self.end_word();
+        self.outer.push(Outer { end, rest });
+        self.begin_command();
+    }
+
+    fn leave_command(&mut self) {
+        self.end_word();
+        match self.outer.pop().and_then(|outer| outer.rest) {
+            Some((segment, word)) => {
+                self.segment = segment;
+                self.word = word;
+                self.is_redirection = false;
+            }
+            None => self.begin_command(),
+        }
+    }
+
+    fn begin_command(&mut self) {
+        self.reading.segments.push(Vec::new());
+        self.segment = self.reading.segments.len() - 1;
+        self.is_redirection = false;
     }
 
     fn double(&mut self, unit: Unit) -> Quoting {
@@ -386,8 +523,9 @@ impl Lexer<'_> {
     }
 
     fn end_word(&mut self) {
-        if let Some(word) = self.word.take() {
-            self.reading.segments.last_mut().expect("there is one from the start").push(word);
+        if let Some(mut word) = self.word.take() {
+            word.is_redirected = std::mem::take(&mut self.is_redirection);
+            self.reading.segments[self.segment].push(word);
         }
     }
 
