@@ -224,3 +224,25 @@ fn names_in_texts_are_found_whatever_runs_the_text() {
         assert_eq!(said(command), codes, "{command}");
     }
 }
+
+/// What is said about a rule of these lines, in short; `facts` are made up.
+fn messages(facts: &str, lines: &str) -> Vec<String> {
+    let text = format!("{facts}[[rule]]\nname = 'r'\npath = '/srv/in'\ntimeout = '1s'\n{lines}");
+    let (_, findings) = findings("r.toml", &text);
+    let said = |finding: Diagnostic| {
+        let help = finding.help.map_or_else(String::new, |help| format!(" ({help})"));
+        format!("{} {:?}: {}{help}", finding.code, finding.severity, finding.message)
+    };
+    findings.into_iter().map(said).collect()
+}
+
+#[test]
+fn a_number_without_a_user_needs_a_group() {
+    let command = "command = '/usr/bin/true'\nuser = 4711\n";
+    assert_eq!(
+        messages("# unknown user 4711\n", command),
+        ["F018 Error: there is no user 4711 (a user without a name needs a `group` too: `group = 4711`)"]
+    );
+    assert_eq!(messages("# unknown user 4711\n", &format!("{command}group = 4711\n")), [""; 0]);
+    assert_eq!(messages("", command), [""; 0]);
+}

@@ -39,6 +39,8 @@ fn identities(written: &WrittenRule, facts: &dyn Facts) -> Vec<Diagnostic> {
     {
         let Some(identity) = identity else { continue };
         let account = match (key, identity) {
+            // A user's number alone does not say which groups the command has.
+            (KeyId::User, Identity::Id(id)) if setting.group.is_none() && *id != own => facts.user(identity),
             // A number needs no name.
             (_, Identity::Id(id)) => Account::Known(*id),
             (KeyId::Group, Identity::Name(_)) => facts.group(identity),
@@ -55,7 +57,11 @@ fn identities(written: &WrittenRule, facts: &dyn Facts) -> Vec<Diagnostic> {
                 let names = if key == KeyId::Group { facts.group_names() } else { facts.user_names() };
                 let finding =
                     BAD_IDENTITY.at(written.source, span.clone(), format!("there is no {noun} {shown}"));
-                findings.push(with_nearest(finding, identity, &names));
+                findings.push(match identity {
+                    Identity::Name(_) => with_nearest(finding, identity, &names),
+                    Identity::Id(id) => finding
+                        .with_help(format!("a user without a name needs a `group` too: `group = {id}`")),
+                });
                 continue;
             }
             Account::Known(id) if own_user != 0 && id != own => {

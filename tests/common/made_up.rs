@@ -71,6 +71,7 @@ impl Facts for MadeUp {
             Identity::Name(name) if self.unknown_users.contains(name) => Account::Unknown,
             Identity::Name(name) if name == "root" => Account::Known(0),
             Identity::Name(_) => Account::Known(1000),
+            Identity::Id(id) if self.unknown_users.contains(&id.to_string()) => Account::Unknown,
             Identity::Id(id) => Account::Known(*id),
         }
     }
@@ -90,9 +91,9 @@ impl Facts for MadeUp {
     fn seen(&self, path: &Path) -> Seen {
         let is_in_bin = |directory: &Path| directory.as_os_str().as_encoded_bytes().ends_with(b"bin");
         let is_program = path.parent().is_some_and(is_in_bin);
-        let kind = if is_program { FileKind::Regular } else { FileKind::Directory };
-        let links =
-            if path.extension().is_some_and(|extension| extension == "toml") { self.file_links } else { 1 };
+        let is_rule_file = path.extension().is_some_and(|extension| extension == "toml");
+        let kind = if is_program || is_rule_file { FileKind::Regular } else { FileKind::Directory };
+        let links = if is_rule_file { self.file_links } else { 1 };
         self.seen.get(path).copied().unwrap_or(Seen::Present { kind, mode: 0o755, links })
     }
 
