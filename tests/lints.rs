@@ -246,3 +246,30 @@ fn a_number_without_a_user_needs_a_group() {
     assert_eq!(messages("# unknown user 4711\n", &format!("{command}group = 4711\n")), [""; 0]);
     assert_eq!(messages("", command), [""; 0]);
 }
+
+#[test]
+fn a_file_on_standard_input_is_asked_for_where_there_is_one() {
+    let command = "command = '/usr/bin/true'\nstdin = 'file'\n";
+    assert_eq!(
+        messages("", command),
+        ["F036 Note: after `delete,moved-from` there is no file that `stdin = \"file\"` could give (write \
+          `on = [\"arrived\"]`)"]
+    );
+    assert_eq!(
+        messages("", &format!("{command}on = ['delete', 'moved-from']")),
+        [
+            "F036 Warning: after `delete,moved-from` there is no file that `stdin = \"file\"` could give (ask for events \
+          that leave a file, such as `on = \"arrived\"`)"
+        ]
+    );
+    assert_eq!(messages("", &format!("{command}on = 'close-write'")), [""; 0]);
+}
+
+#[test]
+fn a_leading_edge_has_no_use_for_a_longest_wait() {
+    let lines = "command = '/usr/bin/true'\nedge = 'leading'\ndebounce = '10s'\nmax-wait = '5s'\n";
+    assert_eq!(
+        messages("", lines),
+        ["F036 Warning: `max-wait` has no effect: `edge = \"leading\"` waits for nothing (take it out)"]
+    );
+}

@@ -1,16 +1,17 @@
 //! Lints about settings that work against each other, or against the run.
 
 use std::path::Path;
+use std::time::Duration;
 
 use super::Subject;
 use super::facts::{FileKind, Seen};
 use crate::config::interpreter::is_dangerous_variable;
 use crate::config::keys::KeyId;
 use crate::config::shown_path;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, Severity};
 use crate::escape;
 use crate::event::EventMask;
-use crate::rule::{Contain, Edge, Output, Resource};
+use crate::rule::{Contain, Edge, Output, Resource, Stdin};
 
 /// Parts of the names of variables that hold secrets.
 const SECRETS: &[&str] = &[
@@ -25,6 +26,10 @@ const SECRETS: &[&str] = &[
     "CREDENTIAL",
 ];
 
+/// What leaves no file behind that could be opened.
+const WITHOUT_FILE: EventMask =
+    EventMask::DELETE.union(EventMask::MOVED_FROM).union(EventMask::DELETE_SELF).union(EventMask::Q_OVERFLOW);
+
 /// Less than this, and no program starts.
 const LEAST: &[(Resource, u64, &str)] = &[
     (Resource::As, 4 << 20, "4M"),
@@ -37,7 +42,8 @@ const LEAST: &[(Resource, u64, &str)] = &[
 
 pub(super) fn long_debounce(subject: &Subject<'_>) -> Vec<Diagnostic> {
     let gather = &subject.rule.gather;
-    let Some(max_wait) = gather.max_wait.filter(|max_wait| *max_wait < gather.debounce) else {
+    let is_used = |max_wait: &Duration| *max_wait < gather.debounce && gather.edge == Edge::Trailing;
+    let Some(max_wait) = gather.max_wait.filter(is_used) else {
         return Vec::new();
     };
     let message = format!(
@@ -70,6 +76,11 @@ pub(super) fn no_effect(subject: &Subject<'_>) -> Vec<Diagnostic> {
             KeyId::MaxWait,
             gather.max_wait.is_some() && !has_window,
             "there is no `debounce` that it could end",
+        ),
+        (
+            KeyId::MaxWait,
+            gather.max_wait.is_some() && has_window && gather.edge == Edge::Leading,
+            "`edge = \"leading\"` waits for nothing",
         ),
         (KeyId::Edge, gather.edge == Edge::Leading && gather.debounce.is_zero(), "there is no `debounce`"),
         (KeyId::RetryDelay, ending.retries == 0, "`retries` is 0"),
@@ -116,7 +127,27 @@ pub(super) fn no_effect(subject: &Subject<'_>) -> Vec<Diagnostic> {
                 .at(KeyId::RetryDelay, "`retry-delay` is longer than `retry-max-delay`, which holds at once"),
         );
     }
+    findings.extend(no_file(subject));
     findings
+}
+
+/// `stdin = "file"` after events that leave no file.
+fn no_file(subject: &Subject<'_>) -> Option<Diagnostic> {
+    let wanted = subject.rule.watch.on.wanted_for(false);
+    let without = wanted.intersection(WITHOUT_FILE);
+    if subject.rule.setting.stdin != Stdin::File || without.is_empty() {
+        return None;
+    }
+    subject.written.own(KeyId::Stdin)?;
+    let left = wanted.without(WITHOUT_FILE);
+    let message = format!("after `{without}` there is no file that `stdin = \"file\"` could give");
+    let mut finding = subject.at(KeyId::Stdin, message);
+    if left.is_empty() {
+        return Some(finding.with_help("ask for events that leave a file, such as `on = \"arrived\"`"));
+    }
+    finding.severity = Severity::Note;
+    let events: Vec<String> = left.kinds().map(|kind| format!("\"{}\"", kind.name)).collect();
+    Some(finding.with_help(format!("write `on = [{}]`", events.join(", "))))
 }
 
 pub(super) fn secret(subject: &Subject<'_>) -> Vec<Diagnostic> {
