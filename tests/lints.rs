@@ -266,10 +266,46 @@ fn a_file_on_standard_input_is_asked_for_where_there_is_one() {
 }
 
 #[test]
+fn to_a_user_the_kernel_names_no_process() {
+    let command = "command = '/usr/bin/true'\nby-user = 'alice'\n";
+    assert_eq!(
+        messages("# own id 1000\n", command),
+        ["F037 Note: to a user's own daemon the kernel names no process, so `by-user` never matches"]
+    );
+    assert_eq!(messages("", command), [""; 0]);
+}
+
+#[test]
 fn a_leading_edge_has_no_use_for_a_longest_wait() {
     let lines = "command = '/usr/bin/true'\nedge = 'leading'\ndebounce = '10s'\nmax-wait = '5s'\n";
     assert_eq!(
         messages("", lines),
         ["F036 Warning: `max-wait` has no effect: `edge = \"leading\"` waits for nothing (take it out)"]
     );
+}
+
+#[test]
+fn events_of_a_directory_itself_mean_that_directory() {
+    let said = messages("", "command = '/usr/bin/true'\non = 'delete-self'\n");
+    assert!(said[0].contains("these events mean a directory here"), "{said:?}");
+}
+
+#[test]
+fn what_stands_for_temporary_names_is_said_by_its_name() {
+    let said = messages("", "command = '/usr/bin/true'\ninclude = '4913'\nexclude = '@temporary'\n");
+    assert!(said[0].contains("`exclude` has `@temporary`"), "{said:?}");
+    let said = messages("", "command = '/usr/bin/true'\ninclude = ['4913', 'x']\nexclude = '@temporary'\n");
+    assert!(said[0].contains("`exclude` has `@temporary`, which wins"), "{said:?}");
+}
+
+#[test]
+fn only_a_file_has_names_and_of_several_files_none_is_empty() {
+    let sources: Vec<SourceText> =
+        ["a.toml", "b.toml"].map(|name| SourceText { name: name.into(), text: "# x\n".into() }).into();
+    let paths = [PathBuf::from("a.toml"), PathBuf::from("/srv")];
+    let parsed = config::parse(&sources);
+    let facts = MadeUp::new("# links 2\n");
+    let texts = Texts { parsed: &parsed, findings: &[], sources: &sources, paths: &paths, facts: &facts };
+    let found: Vec<_> = lint(&texts).into_iter().map(|finding| (finding.code, finding.source)).collect();
+    assert_eq!(found, [("F069", None), ("F070", Some(0))]);
 }

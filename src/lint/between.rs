@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 
 use super::Texts;
-use super::facts::Seen;
+use super::facts::{FileKind, Seen};
 use super::table::Found;
 use crate::codes::Code;
 use crate::config::WrittenRule;
@@ -24,7 +24,8 @@ pub(super) fn no_rules<'t>(code: &'static Code, texts: &Texts<'t>) -> Vec<Found<
         return Vec::new();
     }
     let message = "there is no rule, so a daemon with these files does nothing";
-    let mut finding = if texts.sources.is_empty() { code.about(message) } else { code.at(0, 0..0, message) };
+    // Of several files none is the one that it is about.
+    let mut finding = if texts.sources.len() == 1 { code.at(0, 0..0, message) } else { code.about(message) };
     // Whoever wrote settings or comments, as the importer does where it refuses every line, knows it.
     if texts.sources.iter().any(|source| !source.text.trim().is_empty()) {
         finding.severity = Severity::Note;
@@ -35,7 +36,7 @@ pub(super) fn no_rules<'t>(code: &'static Code, texts: &Texts<'t>) -> Vec<Found<
 pub(super) fn hard_links<'t>(code: &'static Code, texts: &Texts<'t>) -> Vec<Found<'t>> {
     let mut findings = Vec::new();
     for (source, path) in texts.paths.iter().enumerate() {
-        if let Seen::Present { links, .. } = texts.facts.seen(path)
+        if let Seen::Present { links, kind: FileKind::Regular, .. } = texts.facts.seen(path)
             && links > 1
         {
             findings.push((None, code.at(source, 0..0, format!("the file has {links} names"))));

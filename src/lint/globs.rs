@@ -8,7 +8,7 @@ use super::{Subject, bounded};
 use crate::config::keys::KeyId;
 use crate::config::{Place, shown, shown_path};
 use crate::diagnostic::Diagnostic;
-use crate::glob::{Glob, TEMPORARY_NAME};
+use crate::glob::{Glob, TEMPORARY, TEMPORARY_NAME};
 use crate::matcher::excluded;
 use crate::rule::{Filter, Scope};
 
@@ -73,7 +73,7 @@ fn why_dead(subject: &Subject<'_>, key: KeyId, text: &str) -> Option<(String, St
         return Some((why, format!("write {}", shown(rest))));
     }
     if let Some(glob) = excluded_by(subject, key, text) {
-        let why = format!("`exclude` has {}, which wins", shown(glob));
+        let why = format!("`exclude` has {}, which wins", shown_glob(subject, glob));
         return Some((why, "take out one of the two".to_owned()));
     }
     if text.starts_with('!') {
@@ -99,6 +99,14 @@ fn why_dead(subject: &Subject<'_>, key: KeyId, text: &str) -> Option<(String, St
         return Some((why, "take `scope = \"tree\"`, or a glob without `/`".to_owned()));
     }
     None
+}
+
+/// A glob of `exclude` as it is written there: it may be one of those that `@temporary` stands for.
+pub(super) fn shown_glob(subject: &Subject<'_>, glob: &str) -> String {
+    let spans = subject.written.place(KeyId::Exclude).into_iter().flat_map(Place::items);
+    let texts: Vec<&str> = spans.map(|span| unquoted(subject.raw(&span))).collect();
+    let is_expanded = TEMPORARY.contains(&glob) && texts.contains(&TEMPORARY_NAME) && !texts.contains(&glob);
+    shown(if is_expanded { TEMPORARY_NAME } else { glob })
 }
 
 /// The glob of `exclude` that shuts everything that a glob of `include` takes, where others are left.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::facts::{Account, FileKind, FileSystem, Seen};
-use super::globs::shut_by;
+use super::globs::{shown_glob, shut_by};
 use super::refusals::with_nearest;
 use super::{Subject, bounded};
 use crate::config::keys::KeyId;
@@ -23,7 +23,8 @@ const OF_ITSELF: EventMask = EventMask::DELETE_SELF.union(EventMask::MOVE_SELF);
 pub(super) fn never_fires(subject: &Subject<'_>) -> Vec<Diagnostic> {
     let watch = &subject.rule.watch;
     if let Some(glob) = shut_by(&watch.filter) {
-        let message = format!("`exclude` has {}, so nothing is left of what is included", shown(glob));
+        let message =
+            format!("`exclude` has {}, so nothing is left of what is included", shown_glob(subject, glob));
         // `exclude` may come from [defaults], which are for other rules too.
         let is_own = subject.written.own(KeyId::Exclude).is_some();
         let key = if is_own { KeyId::Exclude } else { KeyId::Include };
@@ -35,6 +36,16 @@ pub(super) fn never_fires(subject: &Subject<'_>) -> Vec<Diagnostic> {
         finding.severity = Severity::Note;
         return vec![finding];
     }
+    let by = [(KeyId::ByExe, watch.by.exe.is_empty()), (KeyId::ByUser, watch.by.user.is_empty())];
+    if let Some((key, _)) = by.into_iter().find(|(_, is_empty)| !is_empty && subject.facts.own_ids().0 != 0) {
+        let message = format!(
+            "to a user's own daemon the kernel names no process, so `{}` never matches",
+            key.key().name
+        );
+        let mut finding = subject.at(key, message);
+        finding.severity = Severity::Note;
+        return vec![finding];
+    }
     let is_directory =
         |path: &Path| matches!(subject.facts.seen(path), Seen::Present { kind: FileKind::Directory, .. });
     let asks_for_itself = watch.on.wanted().without(OF_ITSELF).is_empty();
@@ -42,8 +53,11 @@ pub(super) fn never_fires(subject: &Subject<'_>) -> Vec<Diagnostic> {
         && (watch.scope == Scope::Itself || asks_for_itself)
         && watch.paths.iter().all(|path| is_directory(path))
     {
-        let why = if watch.scope == Scope::Itself { "`scope = \"self\"`" } else { "these events" };
-        let message = format!("{why} means a directory here, and `dirs` is false");
+        let why = match watch.scope {
+            Scope::Itself => "`scope = \"self\"` means",
+            Scope::Children | Scope::Tree => "these events mean",
+        };
+        let message = format!("{why} a directory here, and `dirs` is false");
         let key = if watch.scope == Scope::Itself { KeyId::Scope } else { KeyId::On };
         return vec![subject.at(key, message).with_help("add `dirs = true`")];
     }
