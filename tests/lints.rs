@@ -285,6 +285,18 @@ fn a_leading_edge_has_no_use_for_a_longest_wait() {
 }
 
 #[test]
+fn flags_and_unknown_events_lead_somewhere() {
+    for (on, help) in [
+        ("FAN_ONDIR", "`dirs = true`"),
+        ("FAN_EVENT_ON_CHILD", "`scope` says how deep"),
+        ("zzz", "facron.toml(5)"),
+    ] {
+        let said = messages("", &format!("command = '/usr/bin/true'\non = '{on}'"));
+        assert!(said[0].starts_with("F006") && said[0].contains(help), "{said:?}");
+    }
+}
+
+#[test]
 fn events_of_a_directory_itself_mean_that_directory() {
     let said = messages("", "command = '/usr/bin/true'\non = 'delete-self'\n");
     assert!(said[0].contains("these events mean a directory here"), "{said:?}");

@@ -111,7 +111,9 @@ pub(super) fn event(name: &str, is_dir: bool) -> Result<EventMask, String> {
     if let Some(set) = EventSet::from_name(name) {
         return Ok(if is_dir { set.members | set.directory_members } else { set.members });
     }
-    let near =
-        config::nearest_event(name).map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
+    let near = config::nearest_event(name).map_or_else(
+        || "; the events are listed in facron.toml(5)".to_owned(),
+        |near| format!("; did you mean `{near}`?"),
+    );
     Err(format!("unknown event `{}`{near}", escape::line(name)))
 }

@@ -145,9 +145,20 @@ impl Values<'_, '_> {
                 format!("\"{near}\""),
                 false,
             ),
-            None => finding,
+            None => finding.with_help(no_event(name)),
         });
         None
+    }
+}
+
+/// What to do where no event is near: the flags of fanotify(7) are keys here.
+fn no_event(name: &str) -> &'static str {
+    match name.to_ascii_lowercase().replace('_', "-").trim_start_matches("fan-") {
+        "ondir" => "it is no event: events on directories count with `dirs = true`",
+        "event-on-child" => {
+            "it is no event: what is in a directory counts already, and `scope` says how deep"
+        }
+        _ => "the events are listed in facron.toml(5)",
     }
 }
 
