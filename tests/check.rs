@@ -376,3 +376,22 @@ fn ten_thousand_rules_are_checked_in_little_memory() {
     // The largest of all children of this test so far, KiB.
     assert!(usage.max_rss() < 64 << 10, "{} KiB", usage.max_rss());
 }
+
+#[test]
+fn a_mend_that_cannot_be_written_fails() {
+    let file = File::new("");
+    // The temporary file beside it would have a longer name than there can be.
+    let path = file.path.with_file_name(format!("{}.toml", "x".repeat(250)));
+    fs::write(&path, format!("{CLEAN}max-wait = '5s'\n")).expect("written");
+    let output = check(&path, &["--fix"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("cannot mend"), "{said}");
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn errors_that_keep_a_file_from_being_mended_are_told() {
+    let output = File::new(&format!("{CLEAN}max-wait = '5s'\nuser = 5000000000\n")).check(&["--fix"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("errors are left"), "{said}");
+}

@@ -81,13 +81,14 @@ pub fn run(args: &Args, global: &Global) -> ExitStatus {
         sort(&mut loaded.findings);
         loaded
     };
-    let loaded = if args.fix { mend::mend(look, global) } else { look() };
+    let (loaded, is_written) = if args.fix { mend::mend(look, global) } else { (look(), true) };
     let text = written(&loaded, args.format);
     let least = if args.strict { Severity::Warning } else { Severity::Error };
     let fails = loaded.findings.iter().any(|finding| finding.severity >= least);
     // The process ends: giving ten thousand rules back piece by piece would be a good part of its work.
     std::mem::forget(loaded);
-    print_and_end(&text, if fails { ExitStatus::Failed } else { ExitStatus::Ok }, global)
+    let end = if fails || !is_written { ExitStatus::Failed } else { ExitStatus::Ok };
+    print_and_end(&text, end, global)
 }
 
 fn written(loaded: &Loaded, format: Format) -> String {

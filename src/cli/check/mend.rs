@@ -15,9 +15,11 @@ use crate::report::with_safe_fixes;
 /// One edit can make another possible; nothing takes more rounds than this.
 const ROUNDS_MAX: usize = 10;
 
-/// Mends the rule files until there is nothing left to mend; gives what is left to say about them.
-pub fn mend(look: impl Fn() -> Loaded, global: &Global) -> Loaded {
+/// Mends the rule files until there is nothing left to mend; gives what is left to say about them, and whether every
+/// edit could be written.
+pub fn mend(look: impl Fn() -> Loaded, global: &Global) -> (Loaded, bool) {
     let mut loaded = look();
+    let mut is_written = true;
     for _ in 0..ROUNDS_MAX {
         let mut has_changed = false;
         for (source, path) in loaded.paths.iter().enumerate() {
@@ -32,15 +34,24 @@ pub fn mend(look: impl Fn() -> Loaded, global: &Global) -> Loaded {
                     let plural = if fixed.count == 1 { "" } else { "s" };
                     say(&format!("facron check: {name}: made {} edit{plural}\n", fixed.count), global);
                 }
-                Err(error) => say(&format!("facron check: cannot mend {name}: {error}\n"), global),
+                Err(error) => {
+                    is_written = false;
+                    say(&format!("facron check: cannot mend {name}: {error}\n"), global);
+                }
             }
         }
-        if !has_changed {
+        if has_changed {
+            loaded = look();
+        }
+        // What could not be written once is not tried again.
+        if !has_changed || !is_written {
             break;
         }
-        loaded = look();
     }
-    loaded
+    if loaded.has_error() {
+        say("facron check: errors are left; what else can be mended is found once they are gone\n", global);
+    }
+    (loaded, is_written)
 }
 
 /// Puts a new text in the place of the one that was judged, with the same owner and mode.
