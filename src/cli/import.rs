@@ -30,7 +30,7 @@ pub struct Args {
     /// Whose tables of incron these are [default: the user a file in /var/spool/incron is named after, else root's]
     #[arg(long, value_name = "NAME")]
     user: Option<String>,
-    /// Write the rules to this file, which must not exist [default: standard output]
+    /// Write the rules to this file, which must not exist; `-` is standard output [default: standard output]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Replace the file of --output
@@ -92,15 +92,17 @@ fn carry_out(args: &Args, global: &Global) -> Result<bool, String> {
     let tables = tables::read(args)?;
     let options = Options { debounce: args.debounce, timeout: args.timeout, concurrency: args.concurrency };
     let import = import::import(&tables.tables, &options, &machine::Machine::default());
-    match &args.output {
+    // `-` is standard output, as among the files it is standard input.
+    let output = args.output.as_ref().filter(|path| path.as_os_str() != "-");
+    match output {
         Some(path) => output::write(path, import.toml.as_bytes(), tables.mode, args.force)?,
-        None if args.explain => {}
+        None if args.explain && args.output.is_none() => {}
         None => output::print(&import.toml)?,
     }
     if args.explain {
         output::print(&import::explain(&import))?;
     }
-    let destination = args.output.as_ref().map(|path| escape::path(path));
+    let destination = output.map(|path| escape::path(path));
     let summary = import::summary(&import, destination.as_deref());
     let mut findings = tables.findings;
     findings.extend(import.findings);

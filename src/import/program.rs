@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::config::interpreter::Said;
 use crate::config::shell;
 
-use super::Surroundings;
+use super::surroundings::{PlaceKind, Surroundings};
 
 /// The PATH of a daemon that a service manager started.
 pub const DAEMON_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -27,6 +27,11 @@ pub fn find(name: &str, path: &str, surroundings: &dyn Surroundings) -> Option<S
 pub fn shell_text(words: &[&str]) -> Option<usize> {
     let words: Vec<Said<'_>> = words.iter().copied().map(Said::Whole).collect();
     shell::text_of(&words)
+}
+
+/// Whether a directory stands at an absolute path, where a program was meant.
+pub fn is_directory(path: &str, surroundings: &dyn Surroundings) -> bool {
+    path.starts_with('/') && surroundings.place(Path::new(path)).kind == PlaceKind::Directory
 }
 
 /// Whether an absolute path names a file, as `/` and what ends in `..` do not.

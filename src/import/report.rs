@@ -20,6 +20,11 @@ pub fn summary(import: &Import, destination: Option<&str>) -> String {
     let translated = part(Verdict::Translated, "translated");
     let changed = part(Verdict::Changed, "changed");
     let refused = part(Verdict::Refused, "refused");
+    if !import.lines.iter().any(|line| matches!(line.fate, Fate::Rules(_))) {
+        return format!(
+            "{translated}, {changed}, {refused}\nhelp: there is no rule to run: the classic daemon stays until there is\n"
+        );
+    }
     let file = destination.unwrap_or("FILE");
     let save = if destination.is_none() { "save the rules to FILE, " } else { "" };
     let look = if import.is_faithful() { "" } else { "look at every line above, " };

@@ -263,3 +263,21 @@ fn what_is_imported_passes_check_strict_where_its_paths_exist() {
         fs::remove_file(at("later")).expect("removed");
     }
 }
+
+#[test]
+fn a_directory_is_no_program() {
+    for (dialect, line) in [("facron", "/srv/in FAN_OPEN /etc"), ("incron", "/srv/in IN_OPEN /etc")] {
+        let output = import(&["--from", dialect, "-"], &format!("{line}\n"));
+        let stderr = text(&output.stderr);
+        assert!(stderr.contains("0 translated, 0 changed, 1 refused"), "{stderr}");
+        assert!(stderr.contains("help: there is no rule to run"), "{stderr}");
+        assert!(!stderr.contains("stop the classic daemon"), "{stderr}");
+    }
+}
+
+#[test]
+fn a_dash_is_standard_output() {
+    let output = import(&["-o", "-", "-"], GOOD);
+    assert!(text(&output.stdout).contains("[[rule]]"), "{}", text(&output.stderr));
+    assert_eq!(output.status.code(), Some(0));
+}

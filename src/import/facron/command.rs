@@ -101,6 +101,11 @@ fn find_program(
         return None;
     }
     if text.starts_with('/') && program::is_name(text) {
+        if program::is_directory(text, surroundings) {
+            let help = "write the program that was meant".to_owned();
+            findings.push(&codes::PROGRAM_NOT_FOUND, range, format!("`{said}` is a directory"), Some(help));
+            return None;
+        }
         return Some(text.to_owned());
     }
     let found = match text.contains('/') {

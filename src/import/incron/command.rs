@@ -196,6 +196,7 @@ fn program(
     };
     let found = match name {
         "" => None,
+        absolute if program::is_directory(absolute, context.surroundings) => None,
         absolute if absolute.starts_with('/') && program::is_name(absolute) => {
             return Some(absolute.to_owned());
         }
