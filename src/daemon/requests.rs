@@ -69,13 +69,16 @@ impl Daemon {
             return Response::refused(format!("the rule `{name}` is disabled (`enabled = false`)"));
         }
         let names = self.rules.rules.iter().map(|rule| &*rule.name);
-        let nearest = names.max_by(|a, b| strsim::jaro(a, name).total_cmp(&strsim::jaro(b, name)));
+        let nearest = crate::config::nearest(name, names);
         let name = crate::escape::text(name.as_bytes());
         match nearest {
             Some(nearest) => {
                 Response::refused(format!("there is no rule `{name}`; the nearest name is `{nearest}`"))
             }
-            None => Response::refused(format!("there is no rule `{name}`; there are no rules at all")),
+            None if self.rules.rules.is_empty() => {
+                Response::refused(format!("there is no rule `{name}`; there are no rules at all"))
+            }
+            None => Response::refused(format!("there is no rule `{name}`")),
         }
     }
 
