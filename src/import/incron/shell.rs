@@ -4,6 +4,7 @@
 //! Conservative: what is not surely understood needs a shell, and a name inside of it is refused.
 
 use super::interpreter::{Command, Risk};
+use super::tables::{BASH_BUILTINS, BASH_EXPANSIONS, BASH_SYNTAX, BUILTINS, EVALUATORS, PARAMETER_BUILTINS};
 use super::text::{Text, Unit, Wildcard};
 use super::variables::{self, Variables};
 use crate::config::interpreter::is_assignment;
@@ -103,100 +104,6 @@ impl Word {
         self.marks.iter().any(|mark| mark.quoting != Quoting::Bare)
     }
 }
-
-/// Words that a shell itself carries out.
-const BUILTINS: &[&str] = &[
-    "!",
-    ".",
-    ":",
-    "[[",
-    "{",
-    "}",
-    "alias",
-    "bg",
-    "builtin",
-    "case",
-    "cd",
-    "command",
-    "coproc",
-    "declare",
-    "do",
-    "done",
-    "elif",
-    "else",
-    "esac",
-    "eval",
-    "exec",
-    "exit",
-    "export",
-    "fg",
-    "fi",
-    "for",
-    "function",
-    "getopts",
-    "hash",
-    "if",
-    "jobs",
-    "let",
-    "local",
-    "mapfile",
-    "popd",
-    "pushd",
-    "read",
-    "readarray",
-    "readonly",
-    "return",
-    "select",
-    "set",
-    "shift",
-    "shopt",
-    "source",
-    "then",
-    "time",
-    "times",
-    "trap",
-    "type",
-    "typeset",
-    "ulimit",
-    "umask",
-    "unalias",
-    "unset",
-    "until",
-    "wait",
-    "while",
-];
-
-/// Words that bash carries out and sh does not.
-const BASH_BUILTINS: &[&str] = &[
-    "[[",
-    "builtin",
-    "coproc",
-    "declare",
-    "function",
-    "let",
-    "mapfile",
-    "popd",
-    "pushd",
-    "readarray",
-    "select",
-    "shopt",
-    "source",
-    "time",
-    "typeset",
-];
-
-/// Builtins that change the parameters of the shell.
-const PARAMETER_BUILTINS: &[&str] = &["set", "shift", "getopts"];
-
-/// Builtins that read their words as the text of a shell.
-const EVALUATORS: &[&str] = &["alias", "eval", "trap"];
-
-/// Syntax that only bash understands, outside of quotes.
-const BASH_SYNTAX: &[&str] = &["((", "<(", ">(", "<<<", "&>", "|&", "+=", "==", "=~"];
-
-/// The same, where `$` means something.
-const BASH_EXPANSIONS: &[&str] =
-    &["//", "^", ":0", ":1", ":2", ":3", ":4", ":5", ":6", ":7", ":8", ":9", "!", "["];
 
 impl Reading {
     /// Reads a command.

@@ -2,6 +2,100 @@
 
 use crate::config::interpreter::is_dangerous_variable;
 
+/// Words that a shell itself carries out.
+pub const BUILTINS: &[&str] = &[
+    "!",
+    ".",
+    ":",
+    "[[",
+    "{",
+    "}",
+    "alias",
+    "bg",
+    "builtin",
+    "case",
+    "cd",
+    "command",
+    "coproc",
+    "declare",
+    "do",
+    "done",
+    "elif",
+    "else",
+    "esac",
+    "eval",
+    "exec",
+    "exit",
+    "export",
+    "fg",
+    "fi",
+    "for",
+    "function",
+    "getopts",
+    "hash",
+    "if",
+    "jobs",
+    "let",
+    "local",
+    "mapfile",
+    "popd",
+    "pushd",
+    "read",
+    "readarray",
+    "readonly",
+    "return",
+    "select",
+    "set",
+    "shift",
+    "shopt",
+    "source",
+    "then",
+    "time",
+    "times",
+    "trap",
+    "type",
+    "typeset",
+    "ulimit",
+    "umask",
+    "unalias",
+    "unset",
+    "until",
+    "wait",
+    "while",
+];
+
+/// Words that bash carries out and sh does not.
+pub const BASH_BUILTINS: &[&str] = &[
+    "[[",
+    "builtin",
+    "coproc",
+    "declare",
+    "function",
+    "let",
+    "mapfile",
+    "popd",
+    "pushd",
+    "readarray",
+    "select",
+    "shopt",
+    "source",
+    "time",
+    "typeset",
+];
+
+/// Builtins that change the parameters of the shell.
+pub const PARAMETER_BUILTINS: &[&str] = &["set", "shift", "getopts"];
+
+/// Builtins that read their words as the text of a shell.
+pub const EVALUATORS: &[&str] = &["alias", "eval", "trap"];
+
+/// Syntax that only bash understands, outside of quotes.
+pub const BASH_SYNTAX: &[&str] = &["((", "<(", ">(", "<<<", "&>", "|&", "+=", "==", "=~"];
+
+/// The same, where `$` means something.
+pub const BASH_EXPANSIONS: &[&str] =
+    &["//", "^", ":0", ":1", ":2", ":3", ":4", ":5", ":6", ":7", ":8", ":9", "!", "["];
+
 /// Words of a shell behind which a command stands.
 pub const KEYWORDS: &[&str] = &["!", "do", "elif", "else", "if", "then", "time", "until", "while", "{"];
 
