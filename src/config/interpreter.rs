@@ -90,6 +90,7 @@ pub const RUNNERS: &[Runner] = &[
     runner("exec", 0, "a"),
     runner("flock", 1, "wE"),
     runner("ionice", 0, "cnpPu"),
+    runner("ld-linux-x86-64.so", 0, ""),
     runner("ltrace", 0, "aAeFlnoSuwxX"),
     runner("nice", 0, "n"),
     runner("nohup", 0, ""),

@@ -177,6 +177,8 @@ fn a_name_that_bash_would_evaluate_is_refused() {
         "flock /lock python3 -c $#",
         "parallel x $#",
         "crontab $@/$#",
+        "java -jar $@/$#",
+        "e=eval; $$e $#",
         "f=$@/$#; x \"$$(eval $$f)\"",
     ] {
         let import = import(&format!("/srv/d IN_CREATE {command}"));
@@ -222,6 +224,7 @@ fn a_file_that_would_be_run_itself_is_refused() {
         "X=$@/$#; nice $$X",
         "cd $@; ./$#",
         "true && $@/$#",
+        "/lib64/ld-linux-x86-64.so.2 $@/$#",
         "$$(echo $#) x",
         "`echo $@/$#`",
         "if true; then $@/$#; fi",

@@ -134,7 +134,9 @@ impl Command {
         let arguments = &self.words[program + 1..];
         let is_held = |pieces: &[Piece]| pieces.iter().any(|piece| piece.has_name);
         let text_if = |is_text: bool| is_text.then_some(Risk::Text);
-        if EVERYWHERE.contains(&name) {
+        // Which program a variable names is not looked up: it may be `eval`.
+        let is_variable = word.text.starts_with('$') && !word.text.contains('/');
+        if is_variable || EVERYWHERE.contains(&name) {
             return text_if(is_held(arguments));
         }
         if let Some(runner) = interpreter::runner_of(name) {

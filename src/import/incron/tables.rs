@@ -159,6 +159,7 @@ pub const OPTIONS: &[(&str, &str, &[&str])] = &[
     ("ex", "cS", &["--cmd"]),
     ("git", "c", &["--config-env", "--exec-path", "--receive-pack", "--upload-pack"]),
     ("gpg", "", &["--options", "--photo-viewer"]),
+    ("java", "", &["-classpath", "-cp", "-jar"]),
     ("less", "k", &[]),
     ("make", "fI", &["--eval", "--file", "--makefile"]),
     ("man", "CPH", &["--html", "--pager"]),
