@@ -27,6 +27,8 @@ pub struct Node {
     whereabouts: RefCell<Whereabouts>,
     verdict: RefCell<Option<Rc<Verdict>>>,
     verdict_edition: Cell<u64>,
+    /// What it meant when it went out of sight, until the event is read that tells of its going.
+    parting: RefCell<Option<Rc<Verdict>>>,
     /// Whether looking at it may block.
     pub is_foreign: bool,
 }
@@ -142,12 +144,14 @@ impl Atlas {
         }
     }
 
-    /// A directory went out of sight, with all below it.
-    pub fn lose(&mut self, token: Token, key: &[u8]) {
-        for node in self.directory(token, key) {
-            node.whereabouts.replace(Whereabouts::Nowhere);
-        }
+    /// A directory left this place, with all below it, and is out of sight; says whether it was known to be there. Where
+    /// it is known to be elsewhere, a surveyor saw it there before the event was read that tells of its leaving.
+    pub fn leave(&mut self, id: &NodeId, place: &Whereabouts, meant: Option<Rc<Verdict>>) -> bool {
+        let Some(node) = self.node(id).filter(|node| node.is_seen_at(place)) else { return false };
+        node.whereabouts.replace(Whereabouts::Nowhere);
+        node.parting.replace(meant);
         self.edition += 1;
+        true
     }
 
     /// Forgets what was seen through a mount that is gone.
@@ -201,6 +205,7 @@ impl Node {
             whereabouts: RefCell::new(whereabouts),
             verdict: RefCell::new(None),
             verdict_edition: Cell::new(0),
+            parting: RefCell::default(),
             is_foreign,
         }
     }
@@ -233,6 +238,25 @@ impl Node {
                 }
                 Whereabouts::Nowhere => return Err(Hidden::Nowhere),
             }
+        }
+    }
+
+    /// What it meant before it went out of sight, for the one event that is still to come of it.
+    pub fn take_parting(&self) -> Option<Rc<Verdict>> {
+        self.parting.take()
+    }
+
+    /// Whether it is known to be at this place, whichever way that is known.
+    fn is_seen_at(&self, place: &Whereabouts) -> bool {
+        match (&*self.whereabouts.borrow(), place) {
+            (Whereabouts::Below(parent, name), Whereabouts::Below(other, by)) => {
+                parent.id == other.id && name == by
+            }
+            (Whereabouts::At(path), Whereabouts::Below(parent, name)) => {
+                path.file_name() == Some(name)
+                    && path.parent().is_some_and(|above| parent.path().as_deref() == Some(above))
+            }
+            (Whereabouts::At(_) | Whereabouts::Below(..) | Whereabouts::Nowhere, _) => self.is_at(place),
         }
     }
 
@@ -310,7 +334,10 @@ mod tests {
         assert_eq!(path(&atlas), Some("/srv/a/b".into()));
         atlas.place(id(2), Whereabouts::Below(root, "z".into()), false);
         assert_eq!(path(&atlas), Some("/srv/z/b".into()));
-        atlas.lose(MAIN, id(2).key.as_bytes());
+        let root = node(&atlas, 1);
+        assert!(!atlas.leave(&id(2), &Whereabouts::Below(Rc::clone(&root), "a".into()), None));
+        assert_eq!(path(&atlas), Some("/srv/z/b".into()), "it is not at the place that was left any more");
+        assert!(atlas.leave(&id(2), &Whereabouts::Below(root, "z".into()), None));
         assert_eq!(path(&atlas), None);
     }
 

@@ -180,6 +180,13 @@ impl Orders {
         }
     }
 
+    /// A directory came to a tree that may just have left one: its marks are not to be taken from it.
+    pub fn came(&mut self, id: &NodeId) {
+        if self.left.back().is_some_and(|left| left.id == *id) {
+            self.left.pop_back();
+        }
+    }
+
     /// Asks for a look at an entry.
     pub fn look(&mut self, look: Look) {
         if self.looks.len() < LOOKS_MAX && self.looks.back() != Some(&look) {

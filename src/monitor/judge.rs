@@ -24,6 +24,8 @@ const ITSELF: &str = ".";
 
 /// Bits of events on the way: an entry or a directory there is not what it was.
 const ON_THE_WAY: u64 = (plan::WAY | plan::PASSAGE) & !ON_DIRECTORY;
+/// Bits of a directory that itself goes.
+const SELF: u64 = libc::FAN_DELETE_SELF | libc::FAN_MOVE_SELF;
 
 impl World {
     /// Takes in one event.
@@ -64,9 +66,12 @@ impl World {
         };
         let seen = Seen { raw, object: parts.object, is_own };
         for node in self.nodes(token, entry.directory.as_bytes()) {
-            if let Some(verdict) = self.verdict(&node) {
+            let is_itself = entry.name == ITSELF;
+            let is_parting = is_itself && raw.mask & SELF != 0;
+            let parting = || if is_parting { node.take_parting() } else { None };
+            if let Some(verdict) = self.verdict(&node).or_else(parting) {
                 let spot = Spot { node: &node, verdict: &verdict, name: entry.name };
-                match entry.name == ITSELF {
+                match is_itself {
                     true => self.itself(spot, seen, now, notices),
                     false => self.entry(spot, seen, now, notices),
                 }
@@ -103,7 +108,7 @@ impl World {
 
     /// A directory went away that is on the way to roots.
     fn passage(&self, verdict: &Verdict, mask: u64) {
-        if mask & (libc::FAN_DELETE_SELF | libc::FAN_MOVE_SELF) != 0
+        if mask & SELF != 0
             && let Some(site) = &verdict.site
             && site.has_passage()
         {
@@ -142,17 +147,21 @@ impl World {
             self.territories.forget();
             self.recent.forget();
         }
-        let NodeId { token, mount, .. } = spot.node.id;
-        let is_known = self.atlas.node(&spot.node.id).is_some();
-        if !is_gone && !roots.is_empty() {
-            if let Some(object) = seen.object
-                && is_known
-                && self.past.is_none()
-            {
-                let id = NodeId { token, mount, key: object.into() };
-                let whereabouts = Whereabouts::Below(Rc::clone(spot.node), spot.name.to_owned());
-                self.atlas.place(id, whereabouts, spot.node.is_foreign);
+        if let Some(object) = seen.object
+            && self.past.is_none()
+        {
+            let NodeId { token, mount, .. } = spot.node.id;
+            let id = NodeId { token, mount, key: object.into() };
+            if mask & libc::FAN_DELETE != 0 {
+                self.atlas.remove(token, object.as_bytes());
+            } else if mask & libc::FAN_MOVED_FROM != 0 {
+                // If it came there as well, only a walk can tell which was first.
+                self.gone(spot, id);
+            } else if !roots.is_empty() {
+                self.come(spot, id);
             }
+        }
+        if !is_gone && !roots.is_empty() {
             let number = self.recent.ask();
             let entered = Entered {
                 parent: spot.node.id.clone(),
@@ -162,17 +171,31 @@ impl World {
                 roots,
             };
             self.inbox.order(|orders| orders.enter(number, entered));
-        } else if let Some(object) = seen.object
-            && self.past.is_none()
-        {
-            let id = NodeId { token, mount, key: object.into() };
-            if mask & libc::FAN_DELETE != 0 {
-                self.atlas.remove(token, object.as_bytes());
-            } else if self.atlas.node(&id).is_some() {
-                self.atlas.lose(token, object.as_bytes());
-                let left = Left { id, door: spot.verdict.path.clone() };
-                self.inbox.order(|orders| orders.left.push_back(left));
+        }
+    }
+
+    /// A directory came to a place in a tree.
+    fn come(&mut self, spot: Spot<'_>, id: NodeId) {
+        let parent = self.atlas.node(&spot.node.id).filter(|parent| parent.path() == spot.node.path());
+        match parent.map(Rc::clone) {
+            Some(parent) => {
+                let is_foreign = parent.is_foreign;
+                self.inbox.order(|orders| orders.came(&id));
+                self.atlas.place(id, Whereabouts::Below(parent, spot.name.to_owned()), is_foreign);
             }
+            // It is found by its handle, as what it came to.
+            None => self.atlas.remove(id.token, id.key.as_bytes()),
+        }
+    }
+
+    /// A directory left a place. A surveyor looks where it is now: it takes the marks away that nobody wants there, and
+    /// sees if it came back to a tree unseen.
+    fn gone(&mut self, spot: Spot<'_>, id: NodeId) {
+        let place = Whereabouts::Below(Rc::clone(spot.node), spot.name.to_owned());
+        let meant = self.atlas.node(&id).and_then(|node| self.verdict(node));
+        if self.atlas.leave(&id, &place, meant) {
+            let left = Left { id, door: spot.verdict.path.clone() };
+            self.inbox.order(|orders| orders.left.push_back(left));
         }
     }
 

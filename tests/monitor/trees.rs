@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use facron::event::EventMask;
 use nix::fcntl::{OFlag, openat};
@@ -255,6 +256,41 @@ fn what_is_excluded_is_neither_marked_nor_told() {
         line.contains(&format!("ino:{inode:x} ")) && line.contains(&format!("sdev:{minor:x} "))
     };
     assert!(!inodes.iter().any(is_it), "{inodes:#?}");
+}
+
+/// More events than two reads take, so that what happens before is read in one turn and what happens after in another.
+fn noise(directory: &Path) {
+    let tail = "n".repeat(240);
+    for number in 0..6000 {
+        File::create(directory.join(format!("{number}{tail}"))).expect("a file");
+    }
+}
+
+/// The first events that wait are read, and what the surveyor finds then is heard before the rest is read.
+fn read_in_two(watched: &mut Watched) {
+    watched.turn(Duration::ZERO);
+    std::thread::sleep(Duration::from_millis(300));
+}
+
+#[test]
+fn a_directory_that_a_walk_found_where_it_is_now_is_not_lost_when_its_leaving_is_read() {
+    let ground = Ground::new();
+    for directory in ["noise", "tree/x"] {
+        fs::create_dir_all(ground.at(directory)).expect("directories");
+    }
+    let rules = format!(
+        "{}{}",
+        rule(&ground.at("tree"), "scope = 'tree'\nmark = 'directories'"),
+        rule(&ground.at("noise"), "on = 'close-write'").replace("'r'", "'noise'")
+    );
+    let mut watched = Watched::new(&rules);
+    fs::create_dir(ground.at("tree/q")).expect("a directory");
+    noise(&ground.at("noise"));
+    fs::rename(ground.at("tree/x"), ground.at("tree/q/n")).expect("moved");
+    read_in_two(&mut watched);
+    watched.quiet();
+    fs::write(ground.at("tree/q/n/f"), "x").expect("a file");
+    watched.expect(EventMask::ARRIVED, &ground.at("tree/q/n/f"));
 }
 
 /// Directories in each other whose path is twice as long as the kernel takes one; the last of them, open.

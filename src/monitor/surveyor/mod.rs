@@ -32,7 +32,7 @@ use self::groups::{Groups, Tokens};
 use self::pulse::Pulse;
 use self::rescan::Rescan;
 use self::root::Root;
-use self::trail::Place;
+use self::trail::{Place, Scout};
 use self::walk::{Purpose, Report, Walk};
 use super::inbox::{Entered, Inbox, Left, Look, Orders, RescanOrder, RootOrder};
 use super::traffic::{
@@ -353,13 +353,27 @@ impl Surveyor {
         }
     }
 
-    /// Takes the marks from a directory that left a tree, wherever it is now, if that can be found out.
+    /// A directory left a place in a tree. Takes the marks from it that nobody wants where it is now, if that can be found
+    /// out; if that is in a tree again, it may have come there unseen.
     fn leave(&mut self, left: &Left) {
         let door = place::open_door(place::ANYWHERE, &left.door);
         let found = door.and_then(|door| handle::open(door.as_fd(), left.id.key.as_bytes(), OFlag::O_PATH));
-        if let Ok(path) = found.and_then(|fd| handle::path_of(fd.as_fd())) {
-            self.walks.push_back(Walk::new(path, Purpose::Trim, None));
-        }
+        let Ok(path) = found.and_then(|fd| handle::path_of(fd.as_fd())) else { return };
+        let mounts = Arc::clone(&self.mounts);
+        let above = path.parent().and_then(|above| Scout::new(&mounts, None).directory(above).ok());
+        let is_in_tree = self.index.homes(&path).any(|(id, home)| {
+            self.roots.get(&id).is_some_and(|root| {
+                root.enters(home, &path) && root.part(&path).is_some_and(|part| part.by == By::Directories)
+            })
+        });
+        let walk = match above.filter(|_| is_in_tree) {
+            Some(above) => {
+                let report = Report { audience: Audience::Everybody, origin: Origin::Event, since: None };
+                Walk::new(path, Purpose::Enter, Some(report)).below(above.key())
+            }
+            None => Walk::new(path, Purpose::Trim, None),
+        };
+        self.walks.push_back(walk);
     }
 
     /// Looks at an entry of a foreign file system that came and was not written.
