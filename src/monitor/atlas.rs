@@ -68,6 +68,8 @@ enum Hidden {
 #[derive(Debug, Default)]
 pub struct Atlas {
     groups: HashMap<Token, Sheet>,
+    /// Which directory a path stands for that a directory is known by, mount by mount: another comes in its place.
+    seats: HashMap<(u64, PathBuf), Rc<Node>>,
     /// Goes up whenever a path or a meaning may have changed.
     edition: u64,
     /// Directories that were looked up and whose paths are too long.
@@ -102,20 +104,38 @@ impl Atlas {
 
     /// Puts a directory at its place; one that is known moves there, and all below it with it.
     pub fn place(&mut self, id: NodeId, whereabouts: Whereabouts, is_foreign: bool) {
+        let seat = match &whereabouts {
+            Whereabouts::At(path) => Some((id.mount, path.clone())),
+            Whereabouts::Below(..) | Whereabouts::Nowhere => None,
+        };
+        let node = self.put(id, whereabouts, is_foreign);
+        if let Some(seat) = seat
+            && let Some(other) = self.seats.insert(seat.clone(), Rc::clone(&node))
+            && other.id != node.id
+            && other.is_at(&Whereabouts::At(seat.1))
+        {
+            other.whereabouts.replace(Whereabouts::Nowhere);
+            self.edition += 1;
+        }
+    }
+
+    fn put(&mut self, id: NodeId, whereabouts: Whereabouts, is_foreign: bool) -> Rc<Node> {
         let sheet = self.groups.entry(id.token).or_default();
         let nodes = sheet.directories.entry(id.key.clone()).or_default();
         let Some(node) = nodes.iter().find(|node| node.id.mount == id.mount) else {
             nodes.reserve_exact(1);
-            nodes.push(Rc::new(Node::new(id, whereabouts, is_foreign)));
-            return;
+            let node = Rc::new(Node::new(id, whereabouts, is_foreign));
+            nodes.push(Rc::clone(&node));
+            return node;
         };
         if node.is_at(&whereabouts) {
-            return;
+            return Rc::clone(node);
         }
         // A directory below itself would have no end; the kernel forbids it, so what says so is out of date.
         let whereabouts = if whereabouts.is_below(node) { Whereabouts::Nowhere } else { whereabouts };
         node.whereabouts.replace(whereabouts);
         self.edition += 1;
+        Rc::clone(node)
     }
 
     /// Notes that a file is a root.
@@ -139,8 +159,26 @@ impl Atlas {
     /// Forgets a directory that was removed, or is not marked any more.
     pub fn remove(&mut self, token: Token, key: &[u8]) {
         let removed = self.groups.get_mut(&token).and_then(|sheet| sheet.directories.remove(key));
-        for node in removed.into_iter().flatten() {
-            node.whereabouts.replace(Whereabouts::Nowhere);
+        removed.into_iter().flatten().for_each(|node| self.clear(&node));
+    }
+
+    /// Forgets a directory as it is seen through one mount.
+    pub fn remove_node(&mut self, id: &NodeId) {
+        let Some(sheet) = self.groups.get_mut(&id.token) else { return };
+        let Some(nodes) = sheet.directories.get_mut(&id.key) else { return };
+        let removed: Vec<_> = nodes.extract_if(.., |node| node.id.mount == id.mount).collect();
+        if nodes.is_empty() {
+            sheet.directories.remove(&id.key);
+        }
+        removed.iter().for_each(|node| self.clear(node));
+    }
+
+    fn clear(&mut self, node: &Rc<Node>) {
+        if let Whereabouts::At(path) = node.whereabouts.replace(Whereabouts::Nowhere) {
+            let seat = (node.id.mount, path);
+            if self.seats.get(&seat).is_some_and(|other| Rc::ptr_eq(other, node)) {
+                self.seats.remove(&seat);
+            }
         }
     }
 
@@ -164,12 +202,14 @@ impl Atlas {
                 !nodes.is_empty()
             });
         }
+        self.seats.retain(|(other, _), _| *other != mount);
         self.edition += 1;
     }
 
     /// Forgets all that a group knew.
     pub fn forget_group(&mut self, token: Token) {
         self.groups.remove(&token);
+        self.seats.retain(|_, node| node.id.token != token);
     }
 
     /// What directories mean may have changed.
@@ -377,6 +417,17 @@ mod tests {
         assert_eq!(paths(&atlas), [Some("/srv".into()), Some("/mnt".into())]);
         atlas.forget_mount(1);
         assert_eq!(paths(&atlas), [Some("/mnt".into())]);
+    }
+
+    #[test]
+    fn a_directory_that_another_is_in_the_place_of_is_out_of_sight() {
+        let mut atlas = Atlas::default();
+        atlas.place(id(1), Whereabouts::At("/srv".into()), false);
+        let old = node(&atlas, 1);
+        atlas.place(id(2), Whereabouts::At("/srv".into()), false);
+        assert_eq!((old.path(), node(&atlas, 2).path()), (None, Some("/srv".into())));
+        atlas.remove_node(&id(2));
+        assert!(atlas.seats.is_empty());
     }
 
     #[test]

@@ -118,12 +118,18 @@ impl World {
 
     /// An entry came or went that is on the way to roots.
     fn way(&mut self, verdict: &Verdict, name: &OsStr, mask: u64, is_dir: bool) {
-        let Some(site) = &verdict.site else { return };
         if mask & plan::WAY & !ON_DIRECTORY == 0 {
             return;
         }
-        let own = site.own(name).filter(|_| is_dir || mask & (libc::FAN_CREATE | libc::FAN_MOVED_TO) != 0);
-        let roots: Vec<RootId> = site.way(name).chain(own).collect();
+        let mut roots: Vec<RootId> = Vec::new();
+        if let Some(site) = &verdict.site {
+            let comes = mask & (libc::FAN_CREATE | libc::FAN_MOVED_TO) != 0;
+            roots.extend(site.way(name).chain(site.own(name).filter(|_| is_dir || comes)));
+        }
+        // A directory that is passed is out of sight by the time it tells of its going itself.
+        if is_dir && let Some(passed) = self.index.site(&verdict.path.join(name)) {
+            roots.extend(passed.passage());
+        }
         if !roots.is_empty() {
             // What is found at their ends may be told of by events as well.
             let number = self.recent.ask();

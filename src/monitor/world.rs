@@ -116,9 +116,14 @@ impl World {
         let mut nodes = self.atlas.directory(token, key).to_vec();
         let look_up = |path| look_up(&self.index, &self.roster, path);
         if let Some(more) = self.territories.directory(token, key, look_up) {
-            let is_new = |node: &&Rc<Node>| nodes.iter().all(|other| other.id.mount != node.id.mount);
-            let more: Vec<_> = more.iter().filter(is_new).map(Rc::clone).collect();
-            nodes.extend(more);
+            for node in more.iter() {
+                match nodes.iter_mut().find(|other| other.id.mount == node.id.mount) {
+                    // What the handle gives is so; what is remembered may be out of date.
+                    Some(other) if other.path() != node.path() => *other = Rc::clone(node),
+                    Some(_) => {}
+                    None => nodes.push(Rc::clone(node)),
+                }
+            }
         }
         nodes
     }

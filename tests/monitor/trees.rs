@@ -293,6 +293,81 @@ fn a_directory_that_a_walk_found_where_it_is_now_is_not_lost_when_its_leaving_is
     watched.expect(EventMask::ARRIVED, &ground.at("tree/q/n/f"));
 }
 
+/// What the parent's own walk made of it is nothing that goes.
+#[test]
+fn a_directory_that_comes_again_is_not_lost() {
+    let ground = Ground::new();
+    for directory in ["noise", "w"] {
+        fs::create_dir_all(ground.at(directory)).expect("directories");
+    }
+    let rules = format!(
+        "{}{}{}",
+        rule(&ground.at("w/b/c"), ""),
+        rule(&ground.at("noise"), "on = 'close-write'").replace("'r'", "'noise'"),
+        rule(&ground.at("w/b/file"), "").replace("'r'", "'file'"),
+    );
+    let mut watched = Watched::new(&rules);
+    fs::create_dir(ground.at("w/b")).expect("a directory");
+    fs::remove_dir(ground.at("w/b")).expect("removed");
+    noise(&ground.at("noise"));
+    fs::create_dir(ground.at("w/b")).expect("a directory");
+    read_in_two(&mut watched);
+    watched.quiet();
+    fs::write(ground.at("w/b/file"), "x").expect("a file");
+    watched.expect(EventMask::ARRIVED, &ground.at("w/b/file"));
+    fs::create_dir(ground.at("w/b/c")).expect("a directory");
+    fs::write(ground.at("w/b/c/f"), "x").expect("a file");
+    watched.expect(EventMask::ARRIVED, &ground.at("w/b/c/f"));
+}
+
+#[test]
+fn a_directory_that_came_and_went_before_that_was_read_is_not_there() {
+    let ground = Ground::new();
+    for directory in ["tree", "out/x"] {
+        fs::create_dir_all(ground.at(directory)).expect("directories");
+    }
+    let keys = "scope = 'tree'\ndirs = true\nmark = 'directories'";
+    let mut watched = Watched::new(&rule(&ground.at("tree"), keys));
+    fs::rename(ground.at("out/x"), ground.at("tree/x")).expect("moved in");
+    watched.expect(EventMask::ARRIVED, &ground.at("tree/x"));
+    fs::rename(ground.at("tree/x"), ground.at("out/x")).expect("moved out");
+    fs::rename(ground.at("out/x"), ground.at("tree/x")).expect("moved in");
+    watched.quiet();
+    fs::write(ground.at("tree/x/f"), "x").expect("a file");
+    watched.expect(EventMask::ARRIVED, &ground.at("tree/x/f"));
+    fs::rename(ground.at("tree/x"), ground.at("out/x")).expect("moved out");
+    fs::rename(ground.at("out/x"), ground.at("tree/x")).expect("moved in");
+    fs::rename(ground.at("tree/x"), ground.at("out/x")).expect("moved out");
+    watched.quiet();
+    watched.forget();
+    fs::write(ground.at("out/x/g"), "x").expect("a file");
+    watched.quiet();
+    assert_eq!(watched.events().count(), 0, "{:#?}", watched.summary());
+}
+
+#[test]
+fn a_directory_that_moves_on_within_a_tree_is_found_by_its_handle() {
+    if !require_root("a_directory_that_moves_on_within_a_tree_is_found_by_its_handle") {
+        return;
+    }
+    let ground = Ground::new();
+    for directory in ["tree/in", "out/x", "out/y"] {
+        fs::create_dir_all(ground.at(directory)).expect("directories");
+    }
+    let mut watched = Watched::new(&rule(&ground.at("tree"), "scope = 'tree'\nmark = 'filesystem'"));
+    for (name, is_slow) in [("x", false), ("y", true)] {
+        fs::rename(ground.at(format!("out/{name}")), ground.at("tree/p")).expect("moved in");
+        if is_slow {
+            watched.quiet();
+        }
+        let path = ground.at(format!("tree/in/{name}"));
+        fs::rename(ground.at("tree/p"), &path).expect("moved on");
+        watched.quiet();
+        fs::write(path.join("f"), "x").expect("a file");
+        watched.expect(EventMask::ARRIVED, &path.join("f"));
+    }
+}
+
 /// Directories in each other whose path is twice as long as the kernel takes one; the last of them, open.
 fn chain(base: &Path) -> File {
     let name = "d".repeat(200);

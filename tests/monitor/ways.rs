@@ -99,6 +99,73 @@ fn a_directory_on_the_way_that_is_moved_away_and_back_is_noticed() {
     watched.expect(EventMask::ARRIVED, &path.join("g"));
 }
 
+/// With and without a mark on the directory above, which tells of a directory's going before it does itself.
+#[test]
+fn a_directory_on_the_way_that_another_takes_the_place_of_is_quiet() {
+    for others in ["", "missing/x"] {
+        let ground = Ground::new();
+        fs::create_dir(ground.at("A")).expect("a directory");
+        fs::write(ground.at("A/conf"), "1").expect("a file");
+        let path = ground.at("A/conf");
+        let mut rules = rule(&path, "");
+        if !others.is_empty() {
+            rules += &rule(&ground.at(others), "").replace("'r'", "'other'");
+        }
+        let mut watched = Watched::new(&rules);
+        fs::rename(ground.at("A"), ground.at("A.old")).expect("moved");
+        fs::create_dir(ground.at("A")).expect("a directory");
+        fs::write(&path, "2").expect("a file");
+        watched.expect(EventMask::ARRIVED, &path);
+        watched.quiet();
+        watched.forget();
+        fs::write(ground.at("A.old/conf"), "3").expect("a file");
+        watched.quiet();
+        assert_eq!(watched.events().count(), 0, "{:#?}", watched.summary());
+        fs::write(&path, "4").expect("a file");
+        watched.expect(EventMask::ARRIVED, &path);
+    }
+}
+
+#[test]
+fn a_rule_whose_directory_is_replaced_beside_the_file_of_another_rule_goes_on() {
+    let ground = Ground::new();
+    for directory in ["app/in", "app.new/in"] {
+        fs::create_dir_all(ground.at(directory)).expect("directories");
+    }
+    fs::write(ground.at("app.new/in/f"), "x").expect("a file");
+    fs::write(ground.at("conf"), "x").expect("a file");
+    let path = ground.at("app/in");
+    let rules = format!("{}{}", rule(&path, ""), rule(&ground.at("conf"), "").replace("'r'", "'conf'"));
+    let mut watched = Watched::new(&rules);
+    fs::rename(ground.at("app"), ground.at("app.old")).expect("moved away");
+    fs::rename(ground.at("app.new"), ground.at("app")).expect("moved there");
+    watched.expect(EventMask::ARRIVED, &path.join("f"));
+    fs::write(path.join("g"), "x").expect("a file");
+    watched.expect(EventMask::ARRIVED, &path.join("g"));
+}
+
+#[test]
+fn a_directory_tells_of_its_own_going_beside_what_is_told_of_its_name() {
+    let ground = Ground::new();
+    for directory in ["a", "b", "tree/x", "out"] {
+        fs::create_dir_all(ground.at(directory)).expect("directories");
+    }
+    fs::write(ground.at("conf"), "x").expect("a file");
+    let keys = ["on = 'move-self'\ndirs = true", "scope = 'self'\non = ['change', 'move-self']\ndirs = true"];
+    let rules = format!(
+        "{}{}{}{}",
+        rule(&ground.at("a"), keys[0]).replace("'r'", "'a'"),
+        rule(&ground.at("b"), keys[1]).replace("'r'", "'b'"),
+        rule(&ground.at("tree"), "scope = 'tree'\non = 'move-self'\ndirs = true").replace("'r'", "'tree'"),
+        rule(&ground.at("conf"), "").replace("'r'", "'conf'")
+    );
+    let mut watched = Watched::new(&rules);
+    for (from, to) in [("a", "z"), ("b", "y"), ("tree/x", "out/x")] {
+        fs::rename(ground.at(from), ground.at(to)).expect("moved");
+        watched.expect(EventMask::MOVE_SELF, &ground.at(from));
+    }
+}
+
 #[test]
 fn a_file_that_becomes_a_directory_and_a_file_again_is_watched_as_what_it_is() {
     let ground = Ground::new();
