@@ -49,7 +49,7 @@ pub struct Orders {
     pub take: Vec<(RootOrder, bool)>,
     /// Told to an annex: parts of trees that lie on its file system.
     pub grafts: Vec<Graft>,
-    /// Told to an annex: roots that have nothing to do with it any more.
+    /// Told to an annex: roots that have nothing to do with it any more. Comes before what is handed over.
     pub drop: Vec<RootId>,
     /// Told by an annex to its chief: how it stands with these roots is known.
     pub stated: Vec<RootId>,
@@ -180,6 +180,13 @@ impl Orders {
         }
     }
 
+    /// Tells an annex that a root has nothing to do with it any more; what is handed over later stays so.
+    pub fn take_back(&mut self, id: RootId) {
+        self.take.retain(|(order, _)| order.id != id);
+        self.grafts.retain(|graft| graft.order.id != id);
+        self.drop.push(id);
+    }
+
     /// A directory came to a tree that may just have left one: its marks are not to be taken from it.
     pub fn came(&mut self, id: &NodeId) {
         if self.left.back().is_some_and(|left| left.id == *id) {
@@ -236,5 +243,26 @@ impl Orders {
             && self.looks.is_empty()
             && self.survey.is_empty()
             && self.repair.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_handing_a_root_over_and_taking_it_back_the_later_counts() {
+        let mut orders = Orders::default();
+        let order = |id| {
+            let written = PathBuf::from("/srv");
+            RootOrder { id: RootId(id), written, demand: Demand::default(), rules: Vec::new() }
+        };
+        orders.take.push((order(1), false));
+        orders.take.push((order(2), false));
+        orders.take_back(RootId(1));
+        let taken = |orders: &Orders| orders.take.iter().map(|(order, _)| order.id).collect::<Vec<_>>();
+        assert_eq!((taken(&orders), orders.drop.as_slice()), (vec![RootId(2)], &[RootId(1)][..]));
+        orders.take.push((order(1), true));
+        assert_eq!(taken(&orders), [RootId(2), RootId(1)]);
     }
 }

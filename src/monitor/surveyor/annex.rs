@@ -98,7 +98,7 @@ impl Surveyor {
     pub(super) fn recall(&mut self, id: RootId) -> Result<(), Over> {
         for annex in self.annexes.values_mut() {
             if annex.roots.remove(&id) | annex.grafts.remove(&id) {
-                annex.ask(|orders| orders.drop.push(id));
+                annex.ask(|orders| orders.take_back(id));
                 // A hung annex could not say it.
                 self.outbox.tell(Message::Chart(annex.id, id, Vec::new()))?;
             }

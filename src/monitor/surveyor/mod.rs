@@ -222,11 +222,11 @@ impl Surveyor {
             // This very order has woken us.
             self.resume_annexes();
         }
-        orders.take.into_iter().for_each(|(order, is_new)| self.take_handed_over(order, is_new));
-        orders.grafts.into_iter().for_each(|graft| self.take_graft(graft));
         for id in orders.drop {
             self.drop_root(id)?;
         }
+        orders.take.into_iter().for_each(|(order, is_new)| self.take_handed_over(order, is_new));
+        orders.grafts.into_iter().for_each(|graft| self.take_graft(graft));
         let is_known = |id: &RootId| self.roots.contains_key(id);
         self.dirty.extend(orders.survey.into_iter().filter(is_known));
         orders.entered.into_iter().for_each(|entered| self.enter(entered));
