@@ -93,8 +93,8 @@ pub enum KnownPlace {
     },
     /// A directory in a known directory.
     Below {
-        /// The directory that it is in.
-        parent: ObjectKey,
+        /// The directory that it is in, which another group may tell of: a subvolume of btrfs has one of its own.
+        parent: NodeId,
         /// Its name there.
         name: OsString,
     },

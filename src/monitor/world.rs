@@ -243,7 +243,7 @@ impl World {
                 }
                 KnownPlace::At { path, is_foreign } => (Whereabouts::At(path), is_foreign),
                 KnownPlace::Below { parent, name } => {
-                    match self.atlas.node(&NodeId { key: parent, ..id.clone() }) {
+                    match self.atlas.node(&parent) {
                         Some(parent) => (Whereabouts::Below(Rc::clone(parent), name), parent.is_foreign),
                         None => (Whereabouts::Nowhere, false),
                     }

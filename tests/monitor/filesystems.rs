@@ -273,3 +273,27 @@ fn skip(name: &str, what: &str) -> bool {
     let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("SKIPPED {name}: needs {what}\n"));
     false
 }
+
+/// A subvolume is a file system of its own, without a mount of its own.
+#[test]
+fn a_subvolume_in_a_tree_is_watched() {
+    let name = "a_subvolume_in_a_tree_is_watched";
+    if !is_there(name, &BTRFS_SUBVOLUME) {
+        return;
+    }
+    let mut ground = Ground::new();
+    let point = ground.at("point");
+    fs::create_dir(&point).expect("a directory");
+    shell(BTRFS_SUBVOLUME.make, &[&ground.path()]);
+    ground.mounted(&point);
+    shell(BTRFS_SUBVOLUME.mount, &[&ground.path()]);
+    shell("mkdir -p \"$1/tree/x\"; btrfs -q subvolume create \"$1/tree/vol\"; mkdir \"$1/tree/vol/d\"", &[&point]);
+    let mut watched = Watched::new(&rule(&point.join("tree"), "scope = 'tree'"));
+    for path in ["x/f", "vol/f", "vol/d/f"] {
+        let path = point.join("tree").join(path);
+        fs::write(&path, "x").expect("a file");
+        watched.expect(EventMask::ARRIVED, &path);
+    }
+    drop(watched);
+    unmount(&point);
+}

@@ -348,7 +348,7 @@ impl Surveyor {
             && self.index.homes(&base).any(|(_, home)| home == entered.parent_path);
         if is_concerned || is_known {
             let report = Report { audience: Audience::Everybody, origin: Origin::Event, since: None };
-            let walk = Walk::new(base, Purpose::Enter, Some(report)).below(entered.parent.key);
+            let walk = Walk::new(base, Purpose::Enter, Some(report)).below(entered.parent);
             self.walks.push_back(walk);
         }
     }
@@ -369,7 +369,7 @@ impl Surveyor {
         let walk = match above.filter(|_| is_in_tree) {
             Some(above) => {
                 let report = Report { audience: Audience::Everybody, origin: Origin::Event, since: None };
-                Walk::new(path, Purpose::Enter, Some(report)).below(above.key())
+                Walk::new(path, Purpose::Enter, Some(report)).below(above.id(self.groups.of(above.device).0))
             }
             None => Walk::new(path, Purpose::Trim, None),
         };

@@ -39,7 +39,7 @@ pub struct Walk {
     /// Whether what is found is told, and to whom.
     report: Option<Report>,
     /// The directory that the base is in, if that is known by its handle.
-    parent: Option<ObjectKey>,
+    parent: Option<NodeId>,
     /// Directories still to be walked, the next one last.
     stack: Vec<Step>,
     /// What a rescan found and has not told, the next one last: its rule may have no room for it.
@@ -85,7 +85,7 @@ pub struct Report {
 #[derive(Debug)]
 struct Step {
     below: PathBuf,
-    parent: Option<ObjectKey>,
+    parent: Option<NodeId>,
     /// Whether all in it counts as changed: it is below a directory that changed itself.
     is_all_new: bool,
     /// Whether it is only to be known, not listed.
@@ -121,7 +121,7 @@ impl Walk {
     }
 
     /// … which is in a directory that is known by its handle.
-    pub fn below(mut self, parent: ObjectKey) -> Walk {
+    pub fn below(mut self, parent: NodeId) -> Walk {
         self.stack.iter_mut().for_each(|step| step.parent = Some(parent.clone()));
         self.parent = Some(parent);
         self
@@ -332,7 +332,7 @@ impl Surveyor {
                 let (is_entered, is_leaf) = self.enters(walk, &homes, &path, entry.name);
                 if is_entered || is_leaf {
                     let below = step.below.join(entry.name);
-                    let parent = Some(id.key.clone());
+                    let parent = Some(id.clone());
                     walk.stack.push(Step { below, parent, is_all_new: is_new, is_leaf: !is_entered });
                 }
             }
