@@ -380,9 +380,7 @@ impl Monitor {
                     self.world.atlas.forget_group(token);
                 }
                 Message::Known(known) => self.world.learn(known),
-                Message::Forgotten(keys) => {
-                    keys.iter().for_each(|(token, key)| self.world.atlas.remove(*token, key.as_bytes()));
-                }
+                Message::Forgotten(ids) => ids.iter().for_each(|id| self.world.atlas.remove_node(id)),
                 Message::MountGone(mount) => self.world.atlas.forget_mount(mount),
                 Message::Territory(territory) => self.world.territories.open(territory),
                 Message::Chart(surveyor, root, attachments) => {

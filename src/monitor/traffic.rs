@@ -46,7 +46,7 @@ pub enum Message {
     /// These directories or files are known by their handles from now on. Comes before their marks.
     Known(Vec<Known>),
     /// These directories are not marked any more.
-    Forgotten(Vec<(Token, ObjectKey)>),
+    Forgotten(Vec<NodeId>),
     /// A mount is gone, with all that was seen through it.
     MountGone(u64),
     /// A file system is marked as a whole.

@@ -286,6 +286,40 @@ fn one_directory_at_two_places_is_told_at_both() {
     }
 }
 
+/// The kernel has one mark for a directory, through whichever mounts it is seen.
+#[test]
+fn a_rule_that_goes_leaves_what_another_sees_through_another_mount() {
+    if !require_root("a_rule_that_goes_leaves_what_another_sees_through_another_mount") {
+        return;
+    }
+    for scope in ["tree", "children"] {
+        let mut ground = Ground::new();
+        let (one, other) = (ground.at("one"), ground.at("mounted"));
+        fs::create_dir_all(one.join("sub")).expect("directories");
+        fs::create_dir(&other).expect("a directory");
+        ground.mounted(&other);
+        mount(Some(&one), &other, None::<&str>, MsFlags::MS_BIND, None::<&str>).expect("a bind mount");
+        symlink(&other, ground.at("link")).expect("a link");
+        let keys = format!("scope = '{scope}'\nmark = 'directories'");
+        let keys = if scope == "tree" { keys } else { String::new() };
+        let of_one = rule(&one, &keys);
+        let of_link = rule(&ground.at("link"), &keys).replace("'r'", "'s'");
+        let below = if scope == "tree" { one.join("sub") } else { one.clone() };
+        let mut watched = Watched::new(&format!("{of_one}{of_link}"));
+        fs::create_dir(ground.at("else")).expect("a directory");
+        switch(&ground.at("link"), "else");
+        watched.quiet();
+        fs::write(below.join("f"), "x").expect("a file");
+        watched.expect(EventMask::ARRIVED, &below.join("f"));
+        switch(&ground.at("link"), "mounted");
+        watched.quiet();
+        watched.set_rules(&of_one);
+        watched.quiet();
+        fs::write(below.join("g"), "x").expect("a file");
+        watched.expect(EventMask::ARRIVED, &below.join("g"));
+    }
+}
+
 #[test]
 fn a_path_that_may_not_be_entered_is_told_and_tried_again() {
     if !is_user("ways::a_path_that_may_not_be_entered_is_told_and_tried_again") {

@@ -83,6 +83,7 @@ impl Surveyor {
     ) -> Result<Result<Token, Errno>, Over> {
         let Target { fd, is_place, device, mount, mask } = target;
         let name = is_place.then_some(Path::new("."));
+        self.marked_through.entry(device).or_default().insert(mount);
         let (token, group) = self.groups.of(device);
         let result = group.add(Subject::Directory, mask, fd, name);
         if result != Err(Errno::EXDEV) {
@@ -128,6 +129,10 @@ impl Surveyor {
 
     /// Leaves only these bits of a directory's mark.
     pub(super) fn trim_one(&self, fd: BorrowedFd<'_>, device: u64, mask: u64) {
+        if self.marked_through.get(&device).is_some_and(|mounts| mounts.len() > 1) {
+            // Its mark may be wanted where it is seen through another mount.
+            return;
+        }
         let surplus = plan::ON_DIRECTORIES & !mask;
         let (_, group) = self.groups.of(device);
         // What stays nevertheless is passed over when it is reported.

@@ -64,6 +64,8 @@ pub struct Surveyor {
     owes_remount: bool,
     /// The mounts that are watched through, each with where it is.
     seen_through: BTreeMap<u64, PathBuf>,
+    /// The mounts through which directories of a file system were marked, by its `st_dev`.
+    marked_through: BTreeMap<u64, BTreeSet<u64>>,
     index: Index,
     /// Boxed: a map's nodes are half empty.
     roots: BTreeMap<RootId, Box<Root>>,
@@ -110,6 +112,7 @@ impl Surveyor {
             mounts,
             owes_remount: false,
             seen_through: BTreeMap::new(),
+            marked_through: BTreeMap::new(),
             index: Index::default(),
             roots: BTreeMap::new(),
             dirty: BTreeSet::new(),
@@ -300,6 +303,9 @@ impl Surveyor {
         }
         for (id, point) in gone {
             self.seen_through.remove(&id);
+            for mounts in self.marked_through.values_mut() {
+                mounts.remove(&id);
+            }
             self.outbox.tell(Message::MountGone(id))?;
             for token in self.groups.forget_mount(id) {
                 self.outbox.tell(Message::GroupGone(token))?;
@@ -360,6 +366,11 @@ impl Surveyor {
         let found = door.and_then(|door| handle::open(door.as_fd(), left.id.key.as_bytes(), OFlag::O_PATH));
         let Ok(path) = found.and_then(|fd| handle::path_of(fd.as_fd())) else { return };
         let mounts = Arc::clone(&self.mounts);
+        // Through a mount of a part of a file system only, what is outside of it has a path that leads elsewhere.
+        let is_it = |place: &Place| place.key() == left.id.key && place.mount == left.id.mount;
+        if !Scout::new(&mounts, None).directory(&path).is_ok_and(|place| is_it(&place)) {
+            return;
+        }
         let above = path.parent().and_then(|above| Scout::new(&mounts, None).directory(above).ok());
         let is_in_tree = self.index.homes(&path).any(|(id, home)| {
             self.roots.get(&id).is_some_and(|root| {

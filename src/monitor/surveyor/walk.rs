@@ -286,11 +286,8 @@ impl Surveyor {
         for visit in visits {
             self.trim_one(visit.fd.as_fd(), visit.device, visit.mask);
         }
-        let forgotten: Vec<(Token, ObjectKey)> = visits
-            .iter()
-            .filter(|visit| visit.mask == 0)
-            .map(|visit| (visit.id.token, visit.id.key.clone()))
-            .collect();
+        let forgotten: Vec<NodeId> =
+            visits.iter().filter(|visit| visit.mask == 0).map(|visit| visit.id.clone()).collect();
         if forgotten.is_empty() { Ok(()) } else { self.outbox.tell(Message::Forgotten(forgotten)) }
     }
 
