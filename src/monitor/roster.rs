@@ -68,11 +68,12 @@ impl Roster {
                 self.next += 1;
                 RootId(self.next)
             });
-            let (state, unreadable) =
-                old.remove(&id).map(|root| (root.state, root.unreadable)).unwrap_or_default();
+            let unreadable = old.remove(&id).and_then(|root| root.unreadable);
             let demand = Demand::of(of_path.iter().map(|id| &rules.rule(*id).watch));
             self.by_path.insert(written.clone(), id);
-            self.roots.insert(id, Box::new(Root { written, rules: of_path, demand, state, unreadable }));
+            // It is followed again, and may be watched another way from now on.
+            let root = Root { written, rules: of_path, demand, state: None, unreadable };
+            self.roots.insert(id, Box::new(root));
         }
         self.by_name = rules.iter().map(|(id, rule)| (Arc::clone(&rule.name), id)).collect();
         self.keep_told(rules);

@@ -12,7 +12,7 @@ use facron::sys::clock;
 
 use crate::common::require_root;
 use crate::ground::{Ground, is_user, shell};
-use crate::kit::{Watched, rule};
+use crate::kit::{Watched, rule, rules};
 
 const RULE: RuleId = RuleId(0);
 
@@ -130,4 +130,38 @@ fn a_rule_that_is_compared_every_so_often_sees_what_no_event_tells() {
     fs::write(ground.at("elsewhere"), "y").expect("a file");
     watched.expect(EventMask::ARRIVED, &ground.at("in/f"));
     assert!(!watched.notices.iter().any(|notice| matches!(notice, Notice::RescanDone { .. })));
+}
+
+/// While nobody hears the surveyor it gets no further with its walk than a few thousand directories: what is not marked
+/// by then is still seen by the mark on the file system.
+#[test]
+fn a_tree_stays_watched_while_it_comes_to_be_watched_another_way() {
+    if !require_root("a_tree_stays_watched_while_it_comes_to_be_watched_another_way") {
+        return;
+    }
+    let ground = Ground::new();
+    let directory = |number: usize| ground.at(format!("d{number}"));
+    (0..6000).for_each(|number| fs::create_dir(directory(number)).expect("a directory"));
+    let stays = rule(&ground.path(), "scope = 'tree'\non = 'close-write'\nmark = 'directories'");
+    let goes =
+        rule(&ground.path(), "scope = 'tree'\non = 'delete'\nmark = 'filesystem'").replace("'r'", "'goes'");
+    let mut watched = Watched::new(&format!("{stays}{goes}"));
+    assert_eq!(watched.standing(), "filesystem");
+    watched.forget();
+    watched.rules = rules(&stays);
+    watched.monitor.set_rules(&watched.rules);
+    std::thread::sleep(Duration::from_millis(500));
+    let written: BTreeSet<PathBuf> = (0..6000).map(|number| directory(number).join("f")).collect();
+    written.iter().for_each(|path| fs::write(path, "x").expect("a file"));
+    let made: BTreeSet<PathBuf> = (0..600).map(|number| directory(10 * number).join("n")).collect();
+    made.iter().for_each(|path| fs::create_dir(path).expect("a directory"));
+    watched.until("directories", |watched| watched.standing() == "directories");
+    watched.quiet();
+    let missing = written.difference(&watched.paths(EventMask::CLOSE_WRITE)).count();
+    assert_eq!(missing, 0, "files were missed");
+    made.iter().for_each(|path| fs::write(path.join("f"), "x").expect("a file"));
+    watched.until("files in the new directories", |watched| {
+        let told = watched.paths(EventMask::CLOSE_WRITE);
+        made.iter().all(|path| told.contains(&path.join("f")))
+    });
 }

@@ -100,8 +100,21 @@ impl Surveyor {
 
     /// Puts a root's parts in the place of those that it had; what was marked for them alone is so no more.
     pub(super) fn close_parts(&mut self, id: RootId, parts: Vec<Part>) -> Result<(), Over> {
+        self.replace_parts(id, parts);
+        self.close_old_parts(id)
+    }
+
+    /// Puts a root's parts in the place of those that it had, which stay marked until the new ones are.
+    pub(super) fn replace_parts(&mut self, id: RootId, parts: Vec<Part>) {
+        if let Some(root) = self.roots.get_mut(&id) {
+            root.old_parts.extend(std::mem::replace(&mut root.parts, parts));
+        }
+    }
+
+    /// What was marked for parts alone that a root has no more is so no more.
+    pub(super) fn close_old_parts(&mut self, id: RootId) -> Result<(), Over> {
         let Some(root) = self.roots.get_mut(&id) else { return Ok(()) };
-        let old = std::mem::replace(&mut root.parts, parts);
+        let old = std::mem::take(&mut root.old_parts);
         let parts = root.parts.clone();
         for part in old.into_iter().filter(|part| !parts.contains(part)) {
             if part.by == By::Directories {

@@ -26,6 +26,8 @@ pub struct Root {
     pub concluded: Option<(Arc<Standing>, SystemTime)>,
     /// Where its tree lies, and how each part is watched.
     pub parts: Vec<Part>,
+    /// … and where it lay: that stays marked until its parts are.
+    pub old_parts: Vec<Part>,
     /// The rules that its tree was last walked for.
     pub walked_for: Vec<Arc<Rule>>,
     /// How often in a row its way changed while it was followed.
@@ -95,6 +97,7 @@ impl Root {
             standing: None,
             concluded: None,
             parts: Vec::new(),
+            old_parts: Vec::new(),
             walked_for: Vec::new(),
             tries: 0,
             epoch: 0,

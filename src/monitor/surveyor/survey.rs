@@ -228,7 +228,7 @@ impl Surveyor {
         }
         root.walks_left = walks.len() + going_on;
         let is_armed = root.walks_left == 0;
-        self.close_parts(id, parts)?;
+        self.replace_parts(id, parts);
         self.walks.extend(walks);
         if is_armed { self.armed(id) } else { Ok(()) }
     }
@@ -311,6 +311,7 @@ impl Surveyor {
 
     /// A root is armed as far as it can be.
     pub(super) fn armed(&mut self, id: RootId) -> Result<(), Over> {
+        self.close_old_parts(id)?;
         let Some(root) = self.roots.get(&id) else { return Ok(()) };
         let ways = root.ways();
         self.state(id, ways)?;
