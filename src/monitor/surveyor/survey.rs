@@ -222,7 +222,9 @@ impl Surveyor {
         };
         let going_on = self.walks.iter_mut().filter(goes_on).map(|walk| walk.purpose = arms.clone()).count();
         let blind = root.look_at_blind(&place.path).unwrap_or_default();
-        let unreadable = unreadable.into_iter().flat_map(|unreadable| unreadable.into_places());
+        let looked = unreadable.map(|all| all.look(&place.path, clock::monotonic(), clock::wall()));
+        let (unreadable, rest) = looked.unwrap_or_default();
+        root.unreadable = rest.map(Box::new);
         for (path, since) in blind.into_iter().chain(unreadable) {
             walks.push(Walk::new(path, arms.clone(), Some(missed(id, since))));
         }
@@ -369,7 +371,7 @@ impl Surveyor {
                 self.tell_state(id, RootState::Deaf(ways, deafness))
             }
             (None, None) => {
-                match root.unreadable {
+                match root.unreadable.as_ref().filter(|unreadable| !unreadable.is_empty()) {
                     Some(_) => self.retry_later(id, RETRY_DELAYS.1),
                     None => drop(self.retries.remove(&id)),
                 }
