@@ -60,7 +60,7 @@ pub struct Surveyor {
     filesystems: Filesystems,
     mountinfo: Mountinfo,
     mounts: Arc<MountTable>,
-    /// Whether the mounts changed, and could not be read for want of memory.
+    /// Whether the mounts changed unreported, or could not be read for want of memory.
     owes_remount: bool,
     /// The mounts that are watched through, each with where it is.
     seen_through: BTreeMap<u64, PathBuf>,
@@ -342,6 +342,8 @@ impl Surveyor {
     }
 
     fn enter(&mut self, entered: Entered) {
+        // What is mounted in it moved with it, which the kernel does not report.
+        self.owes_remount |= !entered.is_made;
         let base = entered.parent_path.join(&entered.name);
         let is_concerned = self.index.homes(&base).any(|(id, home)| {
             self.roots.get(&id).is_some_and(|root| {
