@@ -256,6 +256,57 @@ fn a_mount_over_the_path_and_below_it_is_noticed() {
 }
 
 #[test]
+fn a_mount_over_the_way_that_is_gone_at_once_leaves_the_tree_watched() {
+    if !require_root("a_mount_over_the_way_that_is_gone_at_once_leaves_the_tree_watched") {
+        return;
+    }
+    let mut ground = Ground::new();
+    let point = ground.at("point");
+    for directory in ["point", "other"] {
+        fs::create_dir(ground.at(directory)).expect("a directory");
+    }
+    ground.mounted(&point);
+    tmpfs(&point);
+    fs::create_dir_all(point.join("in/sub")).expect("directories");
+    let keys = "scope = 'tree'\nmark = 'directories'";
+    let mut watched = Watched::new(&rule(&point.join("in"), keys));
+    for round in 0..200 {
+        mount(Some(&ground.at("other")), &point, None::<&str>, MsFlags::MS_BIND, None::<&str>).expect("a mount");
+        std::thread::sleep(std::time::Duration::from_micros(round * 7 % 1500));
+        nix::mount::umount2(&point, nix::mount::MntFlags::MNT_DETACH).expect("unmounted");
+        for _ in 0..5 {
+            watched.turn(std::time::Duration::from_millis(2));
+        }
+        let path = point.join(format!("in/sub/f{round}"));
+        fs::write(&path, "x").expect("a file");
+        watched.expect(EventMask::ARRIVED, &path);
+    }
+}
+
+#[test]
+fn what_is_mounted_in_a_directory_is_watched_where_that_is_moved() {
+    if !require_root("what_is_mounted_in_a_directory_is_watched_where_that_is_moved") {
+        return;
+    }
+    for mark in ["directories", "filesystem"] {
+        let mut ground = Ground::new();
+        let tree = ground.at("tree");
+        fs::create_dir_all(tree.join("a/mnt")).expect("directories");
+        ground.mounted(&tree.join("b/mnt"));
+        tmpfs(&tree.join("a/mnt"));
+        fs::create_dir(tree.join("a/mnt/s")).expect("a directory");
+        let mut watched = Watched::new(&rule(&tree, &format!("scope = 'tree'\nmark = '{mark}'")));
+        fs::rename(tree.join("a"), tree.join("b")).expect("moved");
+        watched.quiet();
+        fs::write(tree.join("b/mnt/s/f"), "x").expect("a file");
+        watched.expect(EventMask::ARRIVED, &tree.join("b/mnt/s/f"));
+        watched.quiet();
+        fs::write(tree.join("b/mnt/g"), "x").expect("a file");
+        watched.expect(EventMask::ARRIVED, &tree.join("b/mnt/g"));
+    }
+}
+
+#[test]
 fn one_directory_at_two_places_is_told_at_both() {
     if !require_root("one_directory_at_two_places_is_told_at_both") {
         return;

@@ -311,6 +311,7 @@ impl Surveyor {
                 self.outbox.tell(Message::GroupGone(token))?;
             }
             self.forget_filesystems(id)?;
+            self.roots.values_mut().for_each(|root| root.forget_mount(id));
             points.insert(point);
         }
         self.close_annexes()?;

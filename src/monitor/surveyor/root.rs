@@ -141,6 +141,17 @@ impl Root {
         self.blind.as_mut().map(|blind| blind.look(home, clock::wall()))
     }
 
+    /// A mount is gone, with all that was known through it: its part of the tree is walked anew, even if it is there
+    /// again by then, and what happens there meanwhile is looked for.
+    pub fn forget_mount(&mut self, mount: u64) {
+        let seen = self.concluded.as_ref().filter(|(standing, _)| standing.mount() == Some(mount));
+        let home = seen.and_then(|(standing, _)| standing.path());
+        let gone = self.parts.extract_if(.., |part| part.mount == mount).map(|part| part.base);
+        for path in home.into_iter().chain(gone) {
+            self.blind.get_or_insert_default().add(&path, clock::wall());
+        }
+    }
+
     /// The ways in which it is watched.
     pub fn ways(&self) -> Vec<By> {
         let mut ways: Vec<By> = self.parts.iter().map(|part| part.by).collect();
@@ -156,6 +167,14 @@ impl Standing {
         match self {
             Standing::File { parent: (parent, _), name, .. } => Some(parent.join(name)),
             Standing::Directory { path, .. } => Some(path.clone()),
+            Standing::Missing | Standing::Foreign(_) | Standing::Refused => None,
+        }
+    }
+
+    /// The mount that it is seen through.
+    pub fn mount(&self) -> Option<u64> {
+        match self {
+            Standing::File { mount, .. } | Standing::Directory { mount, .. } => Some(*mount),
             Standing::Missing | Standing::Foreign(_) | Standing::Refused => None,
         }
     }
