@@ -12,7 +12,7 @@ use super::inbox::Look;
 use super::notice::Notice;
 use super::traffic::{Audience, Change, Found, FoundEntry};
 use super::verdict::Verdict;
-use super::world::{Happening, Now, World, key_of, object_id};
+use super::world::{Happening, Hit, Now, World, key_of, object_id};
 use crate::event::{Cause, EventMask, Origin};
 use crate::matcher::RootId;
 use crate::rule::RuleId;
@@ -65,16 +65,13 @@ impl World {
             return;
         }
         let happening = self.happening(raw, object);
-        let mut told = mask;
         if hits.iter().any(|hit| hit.mask.contains(EventMask::ARRIVED)) {
-            if happening.is_dir || self.is_finished(spot, &happening, now) {
-                told |= EventMask::ARRIVED;
-            } else {
+            if !happening.is_dir && !self.is_finished(spot, &happening, now) {
                 hits.iter_mut().for_each(|hit| hit.mask = hit.mask.without(EventMask::ARRIVED));
             }
         }
         if comes {
-            self.recent.note(&spot.node.id, spot.name, key, told);
+            self.note_told(spot, key, &hits);
         }
         for hit in hits {
             self.deliver(hit, &happening, now, notices);
@@ -132,11 +129,12 @@ impl World {
                     object: held.waiting.object.clone(),
                 };
                 let subjects = self.entry_subjects(spot.verdict, spot.name);
-                for hit in self.hits(&subjects, happening.mask, false) {
+                let hits = self.hits(&subjects, happening.mask, false);
+                let key = happening.object.as_ref().and_then(key_of);
+                self.note_told(spot, key.as_ref().map(ObjectKey::as_bytes), &hits);
+                for hit in hits {
                     self.deliver(hit, &happening, now, notices);
                 }
-                let key = happening.object.as_ref().and_then(key_of);
-                self.recent.note(&node.id, &held.name, key.as_ref().map(ObjectKey::as_bytes), happening.mask);
             }
         }
     }
@@ -170,18 +168,22 @@ impl World {
         notices: &mut Vec<Notice>,
     ) {
         let key = entry.key.as_ref();
-        let told = self.recent.told(&spot.node.id, spot.name, key);
-        if told.contains(EventMask::ARRIVED) {
-            return;
-        }
         let (candidates, is_dir) = match entry.change {
-            Change::Arrived | Change::Held => (FOUND_FILE.without(told), false),
-            Change::Directory => (FOUND_DIRECTORY.without(told), true),
+            Change::Arrived | Change::Held => (FOUND_FILE, false),
+            Change::Directory => (FOUND_DIRECTORY, true),
         };
         let mut subjects = self.entry_subjects(spot.verdict, spot.name);
         subjects.retain(|subject| found.audience.includes(subject.root));
         let mut hits = self.hits(&subjects, candidates, is_dir);
         hits.retain(|hit| self.includes(&found.audience, hit.rule));
+        hits.retain_mut(|hit| {
+            let told = self.told(spot, key, hit, found.walk);
+            hit.mask = hit.mask.without(told);
+            !told.contains(EventMask::ARRIVED) && !hit.mask.is_empty()
+        });
+        if hits.is_empty() {
+            return;
+        }
         let mut is_held =
             entry.change == Change::Held && hits.iter().any(|hit| hit.mask.contains(EventMask::ARRIVED));
         if is_held {
@@ -201,11 +203,29 @@ impl World {
             origin: found.origin,
             object: key.map(object_id),
         };
+        hits.iter_mut().for_each(|hit| hit.mask = hit.mask.without(not_yet));
+        self.note_told(spot, key.map(ObjectKey::as_bytes), &hits);
         for mut hit in hits {
-            hit.mask = least(hit.mask.without(not_yet), is_dir);
+            hit.mask = least(hit.mask, is_dir);
             self.deliver(hit, &happening, now, notices);
         }
-        self.recent.note(&spot.node.id, spot.name, key.map(ObjectKey::as_bytes), candidates.without(not_yet));
+    }
+
+    /// What a rule was told of an entry since a walk was asked for.
+    fn told(&self, spot: Spot<'_>, key: Option<&ObjectKey>, hit: &Hit, walk: u64) -> EventMask {
+        let rule = &self.roster.rule(hit.rule).name;
+        self.recent.told((&spot.node.id, spot.name), key, (rule, hit.root), walk)
+    }
+
+    /// Remembers what rules were told of an entry, as long as a walk could find it again.
+    fn note_told(&mut self, spot: Spot<'_>, key: Option<&[u8]>, hits: &[Hit]) {
+        if !self.recent.is_of_use() {
+            return;
+        }
+        for hit in hits {
+            let rule = &self.roster.rule(hit.rule).name;
+            self.recent.note((&spot.node.id, spot.name), key, (rule, hit.root), hit.mask);
+        }
     }
 }
 

@@ -135,6 +135,8 @@ pub struct RescanOrder {
     pub since: SystemTime,
     /// What the events say of their origin.
     pub origin: Origin,
+    /// The number of its walk among all that were asked for.
+    pub walk: u64,
 }
 
 impl Inbox {
@@ -166,6 +168,15 @@ impl Inbox {
     fn lock(&self) -> MutexGuard<'_, Orders> {
         // Nothing that holds it can panic half-way.
         self.orders.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl RescanOrder {
+    /// Does what another for the same rule would do as well.
+    pub fn join(&mut self, other: RescanOrder) {
+        self.since = self.since.min(other.since);
+        self.number = self.number.max(other.number);
+        self.walk = self.walk.max(other.walk);
     }
 }
 
@@ -204,10 +215,7 @@ impl Orders {
     /// Asks for a rescan; of two for one rule the one that reaches further back does.
     pub fn rescan(&mut self, order: RescanOrder) {
         match self.rescans.iter_mut().find(|other| other.rule == order.rule) {
-            Some(other) => {
-                other.since = other.since.min(order.since);
-                other.number = other.number.max(order.number);
-            }
+            Some(other) => other.join(order),
             None => self.rescans.push(order),
         }
     }
@@ -234,6 +242,7 @@ impl Orders {
         self.looks.extend(part.looks);
         self.survey.extend(part.survey);
         self.repair.extend(part.repair);
+        self.walks = self.walks.max(part.walks);
     }
 
     /// Whether nothing was split off.

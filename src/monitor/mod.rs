@@ -405,7 +405,7 @@ impl Monitor {
         let walks = self.world.recent.ask();
         self.inbox.order(|orders| {
             orders.walks = walks;
-            orders.rescan(RescanOrder { number, rule, since, origin });
+            orders.rescan(RescanOrder { number, rule, since, origin, walk: walks });
         });
         number
     }

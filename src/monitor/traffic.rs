@@ -128,6 +128,8 @@ pub struct Found {
     pub audience: Audience,
     /// Why there was a walk.
     pub origin: Origin,
+    /// The number of the last walk that had been asked for when this one began.
+    pub walk: u64,
 }
 
 /// An entry that a walk found.

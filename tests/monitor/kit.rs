@@ -10,7 +10,7 @@ use facron::config;
 use facron::diagnostic::SourceText;
 use facron::event::{Event, EventMask};
 use facron::monitor::{Monitor, Notice, Now, Options, Unattributed};
-use facron::rule::RuleSet;
+use facron::rule::{RuleId, RuleSet};
 use facron::sys::clock;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
@@ -24,6 +24,8 @@ pub struct Watched {
     pub monitor: Monitor,
     pub rules: Arc<RuleSet>,
     pub notices: Vec<Notice>,
+    /// On how many more paths a rule can be told of findings.
+    pub room: fn(RuleId) -> usize,
 }
 
 /// The rules of a rule file; `command` is filled in.
@@ -53,7 +55,7 @@ impl Watched {
     pub fn start(text: &str) -> Watched {
         let monitor = Monitor::new(Options { ignores_itself: false }).expect("fanotify");
         let rules = rules(text);
-        let mut watched = Watched { monitor, rules, notices: Vec::new() };
+        let mut watched = Watched { monitor, rules, notices: Vec::new(), room: |_| usize::MAX };
         if !text.is_empty() {
             watched.monitor.set_rules(&watched.rules);
         }
@@ -89,14 +91,13 @@ impl Watched {
 
     /// One turn, after waiting at most so long.
     pub fn turn(&mut self, longest: Duration) {
-        let rest = self.monitor.next_deadline(&|_| usize::MAX).map(|due| due.since(clock::monotonic()));
+        let rest = self.monitor.next_deadline(&self.room).map(|due| due.since(clock::monotonic()));
         let wait = rest.map_or(longest, |rest| longest.min(rest)) + Duration::from_micros(999);
         let timeout = PollTimeout::try_from(wait).expect("a short time");
         poll(&mut [PollFd::new(self.monitor.as_fd(), PollFlags::POLLIN)], timeout).expect("poll");
         let now = Now { moment: clock::monotonic(), wall: clock::wall() };
-        self.monitor
-            .turn(now, &mut Unattributed, &|_| usize::MAX, &mut self.notices)
-            .expect("the kernel's own words");
+        let turn = self.monitor.turn(now, &mut Unattributed, &self.room, &mut self.notices);
+        turn.expect("the kernel's own words");
     }
 
     /// The events so far.

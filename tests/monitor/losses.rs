@@ -165,3 +165,78 @@ fn a_tree_stays_watched_while_it_comes_to_be_watched_another_way() {
         made.iter().all(|path| told.contains(&path.join("f")))
     });
 }
+
+#[test]
+fn rules_whose_trees_overlap_are_each_told_of_what_their_own_rescan_finds() {
+    let ground = Ground::new();
+    fs::create_dir_all(ground.at("in/sub")).expect("directories");
+    for number in 0..300 {
+        fs::write(ground.at(format!("in/sub/{number}")), "x").expect("a file");
+    }
+    // Of what changed for it a rule is told in one word where it asks for that; another may ask for others.
+    let ons = ["'arrived'", "'arrived'", "'attrib'", "['create', 'modify']", "'arrived'"];
+    let places = ["in", "in", "in", "in/sub", "in/sub/7"];
+    let rules: String = ons
+        .iter()
+        .zip(places)
+        .enumerate()
+        .map(|(id, (on, below))| {
+            let scope = if id < 3 { "scope = 'tree'\n" } else { "" };
+            rule(&ground.at(below), &format!("{scope}on = {on}")).replace("'r'", &format!("'r{id}'"))
+        })
+        .collect();
+    let mut watched = Watched::new(&rules);
+    watched.forget();
+    for id in 0..5 {
+        watched.monitor.rescan(RuleId(id), Some(std::time::SystemTime::UNIX_EPOCH), Origin::CatchUp);
+    }
+    watched.until("rescanned", |watched| {
+        watched.notices.iter().filter(|notice| matches!(notice, Notice::RescanDone { .. })).count() == 5
+    });
+    let counts = [0, 1, 2, 3, 4].map(|id| watched.count_of(id));
+    assert_eq!(counts, [300, 300, 300, 300, 1], "each rule is told of each file once");
+}
+
+#[test]
+fn what_came_after_a_walk_was_asked_for_is_found_by_the_next_though_the_first_goes_on() {
+    let ground = Ground::new();
+    fs::create_dir_all(ground.at("in")).expect("a directory");
+    fs::create_dir_all(ground.at("full")).expect("a directory");
+    fs::write(ground.at("elsewhere"), "x").expect("a file");
+    fs::hard_link(ground.at("elsewhere"), ground.at("in/f")).expect("a link");
+    for number in 0..10_000 {
+        fs::write(ground.at(format!("full/{number}")), "x").expect("a file");
+    }
+    let full = rule(&ground.at("full"), "").replace("'r'", "'full'");
+    let mut watched = Watched::new(&format!("{}{full}", rule(&ground.at("in"), "")));
+    watched.room = |rule| if rule == RULE { usize::MAX } else { 0 };
+    watched.monitor.rescan(RuleId(1), Some(std::time::SystemTime::UNIX_EPOCH), Origin::Rescan);
+    for round in 0..3 {
+        watched.quiet();
+        watched.forget();
+        // By its other name: the directory is told of nothing.
+        fs::write(ground.at("elsewhere"), "y").expect("a file");
+        rescan(&mut watched, Some(clock::wall()), Origin::Rescan);
+        assert_eq!(watched.count(EventMask::ARRIVED, &ground.at("in/f")), 1, "round {round}");
+    }
+}
+
+#[test]
+fn what_another_rule_was_told_is_told_to_the_rule_whose_link_is_switched_there() {
+    let ground = Ground::new();
+    for number in 0..=10 {
+        fs::create_dir_all(ground.at(format!("releases/{number}"))).expect("directories");
+    }
+    std::os::unix::fs::symlink("releases/0", ground.at("current")).expect("a link");
+    let link = rule(&ground.at("current"), "").replace("'r'", "'link'");
+    let mut watched = Watched::new(&format!("{}{link}", rule(&ground.at("releases"), "scope = 'tree'")));
+    for number in 1..=10 {
+        watched.forget();
+        std::os::unix::fs::symlink(format!("releases/{number}"), ground.at("other")).expect("a link");
+        fs::rename(ground.at("other"), ground.at("current")).expect("switched");
+        let name = format!("f{number}");
+        fs::write(ground.at("current").join(&name), "x").expect("a file");
+        watched.expect(EventMask::ARRIVED, &ground.at(format!("releases/{number}")).join(&name));
+        watched.expect(EventMask::ARRIVED, &ground.at("current").join(&name));
+    }
+}

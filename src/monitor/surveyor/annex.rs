@@ -51,10 +51,14 @@ impl Surveyor {
             self.recall(id)?;
         }
         let Some(order) = self.roots.get(&id).map(|root| root.order.clone()) else { return Ok(()) };
+        let walks = self.asked;
         match self.annex(point)? {
             Ok(annex) => {
                 annex.roots.insert(id);
-                annex.ask(|orders| orders.take.push((order, is_new)));
+                annex.ask(|orders| {
+                    orders.walks = walks;
+                    orders.take.push((order, is_new));
+                });
                 let is_hung = annex.is_hung;
                 if is_hung { self.degrade(id, hung(point)) } else { Ok(()) }
             }
@@ -79,11 +83,15 @@ impl Surveyor {
         let is_new =
             root.epoch > 0 && self.annexes.get(point).is_none_or(|annex| !annex.grafts.contains(&id));
         let order = root.order.clone();
+        let walks = self.asked;
         let trouble = match self.annex(point)? {
             Ok(annex) => {
                 annex.grafts.insert(id);
                 let graft = Graft { order, home: home.to_owned(), point: point.to_owned(), is_new };
-                annex.ask(|orders| orders.grafts.push(graft));
+                annex.ask(|orders| {
+                    orders.walks = walks;
+                    orders.grafts.push(graft);
+                });
                 annex.is_hung.then(|| hung(point))
             }
             Err(reason) => Some(reason),
@@ -115,7 +123,7 @@ impl Surveyor {
         self.roots.insert(id, Box::new(root));
         self.index.attach(id, vec![Attachment { directory: graft.home.into(), what: What::Home }]);
         let audience = Audience::Root(id);
-        let report = Report { audience, origin: Origin::Rescan, since: None };
+        let report = Report { audience, origin: Origin::Rescan, since: None, walk: self.asked };
         self.walks.push_back(Walk::new(graft.point, Purpose::Arm(id, 0), graft.is_new.then_some(report)));
     }
 
@@ -126,6 +134,7 @@ impl Surveyor {
             part.survey = orders.survey.intersection(&annex.roots).copied().collect();
             let own: BTreeSet<RootId> = annex.roots.union(&annex.grafts).copied().collect();
             part.repair = orders.repair.intersection(&own).copied().collect();
+            part.walks = orders.walks;
             if !part.is_empty() {
                 annex.ask(|orders| orders.merge(part));
             }

@@ -244,7 +244,7 @@ impl Surveyor {
                 root.is_some_and(|root| root.order.rules.iter().any(|rule| rule.name == order.rule))
             };
             orders.repair.retain(|id| !is_of(id));
-            self.rescans.push_back(order);
+            self.queue_rescan(order);
         }
         orders.repair.into_iter().for_each(|id| self.repair(id));
         for (point, number) in orders.rescanned {
@@ -356,7 +356,8 @@ impl Surveyor {
         let is_known = self.roots.values().any(|root| root.order.demand.knows_subdirectories)
             && self.index.homes(&base).any(|(_, home)| home == entered.parent_path);
         if is_concerned || is_known {
-            let report = Report { audience: Audience::Everybody, origin: Origin::Event, since: None };
+            let walk = self.asked;
+            let report = Report { audience: Audience::Everybody, origin: Origin::Event, since: None, walk };
             let walk = Walk::new(base, Purpose::Enter, Some(report)).below(entered.parent);
             self.walks.push_back(walk);
         }
@@ -410,6 +411,7 @@ impl Surveyor {
             entries: vec![FoundEntry { name: look.name, change: Change::Arrived, key: None }],
             audience: Audience::Everybody,
             origin: Origin::Event,
+            walk: self.asked,
         }))
     }
 

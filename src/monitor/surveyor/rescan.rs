@@ -73,6 +73,14 @@ impl Surveyor {
         Ok(())
     }
 
+    /// Takes in a rescan; one for the same rule that has not begun becomes one with it.
+    pub(super) fn queue_rescan(&mut self, order: RescanOrder) {
+        match self.rescans.iter_mut().find(|other| other.rule == order.rule) {
+            Some(other) => other.join(order),
+            None => self.rescans.push_back(order),
+        }
+    }
+
     /// Whether something can be done for a rescan at once.
     pub(super) fn has_rescan_to_do(&self) -> bool {
         self.under_way.iter().any(|rescan| !rescan.is_begun || rescan.is_over())
@@ -103,8 +111,8 @@ impl Surveyor {
     }
 
     fn begin(&mut self, order: &RescanOrder) -> Result<(), Over> {
-        let report =
-            Report { audience: audience(&order.rule), origin: order.origin, since: Some(order.since) };
+        let audience = audience(&order.rule);
+        let report = Report { audience, origin: order.origin, since: Some(order.since), walk: order.walk };
         let ids: Vec<RootId> = roots_of(&self.roots, &order.rule).collect();
         let purpose = Purpose::Rescan(order.number);
         let mut walks = 0;

@@ -105,6 +105,7 @@ impl Surveyor {
         let Some(root) = self.roots.get_mut(&id) else { return Ok(()) };
         let Some(standing) = root.standing.clone() else { return Ok(()) };
         let unreadable = root.unreadable.take();
+        let walk = self.asked;
         let before = match end {
             // What it led to is there for all we know; what happens there meanwhile is looked for when we can.
             End::Refused { .. } => {
@@ -122,7 +123,7 @@ impl Surveyor {
         let report = before.as_ref().and_then(|(before, seen)| {
             let since = standing.is_same_object(before).then_some(*seen);
             let audience = Audience::Root(id);
-            (*before != standing).then_some(Report { audience, origin: Origin::Rescan, since })
+            (*before != standing).then_some(Report { audience, origin: Origin::Rescan, since, walk })
         });
         if !matches!(end, End::Foreign(_)) {
             self.recall(id)?;
@@ -166,8 +167,9 @@ impl Surveyor {
             self.mark_object(id, parent, name, key, mask)?;
         }
         let path = parent.path.join(name);
+        let walk = self.asked;
         let looks = self.roots.get_mut(&id).and_then(|root| root.look_at_blind(&path)).unwrap_or_default();
-        let changes = looks.into_iter().map(|(_, since)| missed(id, since)).find(|report| {
+        let changes = looks.into_iter().map(|(_, since)| missed(id, since, walk)).find(|report| {
             place::status_at(parent.fd.as_fd(), name).is_ok_and(|status| report.includes(status.changed))
         });
         if let Some(report) = report.or(changes) {
@@ -194,6 +196,7 @@ impl Surveyor {
         let Some(root) = self.roots.get(&id) else { return Ok(()) };
         let demand = root.order.demand;
         let is_first = root.epoch == 0;
+        let walk = self.asked;
         let old_parts = root.parts.clone();
         let has_other_rules = root.has_other_rules();
         let parts = self.parts(id, place)?;
@@ -207,7 +210,8 @@ impl Surveyor {
             let is_new = !old_parts.contains(part);
             let report = report.clone().or_else(|| {
                 // Something was mounted below the home.
-                let report = Report { audience: Audience::Root(id), origin: Origin::Rescan, since: None };
+                let audience = Audience::Root(id);
+                let report = Report { audience, origin: Origin::Rescan, since: None, walk };
                 (is_new && !is_first && part.base != place.path).then_some(report)
             });
             let is_walked =
@@ -226,7 +230,7 @@ impl Surveyor {
         let (unreadable, rest) = looked.unwrap_or_default();
         root.unreadable = rest.map(Box::new);
         for (path, since) in blind.into_iter().chain(unreadable) {
-            walks.push(Walk::new(path, arms.clone(), Some(missed(id, since))));
+            walks.push(Walk::new(path, arms.clone(), Some(missed(id, since, walk))));
         }
         root.walks_left = walks.len() + going_on;
         let is_armed = root.walks_left == 0;
@@ -308,6 +312,7 @@ impl Surveyor {
             entries: vec![FoundEntry { name: name.as_os_str().to_owned(), change, key }],
             audience: report.audience,
             origin: report.origin,
+            walk: report.walk,
         }))
     }
 
@@ -437,6 +442,6 @@ impl Surveyor {
 }
 
 /// A report of what nobody has seen happen since then.
-fn missed(id: RootId, since: SystemTime) -> Report {
-    Report { audience: Audience::Root(id), origin: Origin::Rescan, since: Some(since) }
+fn missed(id: RootId, since: SystemTime, walk: u64) -> Report {
+    Report { audience: Audience::Root(id), origin: Origin::Rescan, since: Some(since), walk }
 }

@@ -79,6 +79,8 @@ pub struct Report {
     pub origin: Origin,
     /// Only what changed since; none: everything.
     pub since: Option<SystemTime>,
+    /// The number of the last walk that had been asked for by then.
+    pub walk: u64,
 }
 
 /// One directory of a walk.
@@ -358,6 +360,7 @@ impl Surveyor {
                 entries: std::mem::take(found),
                 audience: report.audience.clone(),
                 origin: report.origin,
+                walk: report.walk,
             })),
             Some(_) | None => Ok(()),
         }
