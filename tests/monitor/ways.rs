@@ -468,3 +468,55 @@ fn a_hung_file_system_degrades_its_own_rule_only() {
     // The end of the monitor does not wait for it either.
     drop(watched);
 }
+
+/// What a rule on a link to a file is told of what is done to the link.
+fn of_a_link(watched: &mut Watched, act: impl FnOnce()) -> Vec<String> {
+    watched.quiet();
+    watched.forget();
+    act();
+    watched.quiet();
+    watched.events().map(|event| format!("{} {}", event.mask, event.is_dir)).collect()
+}
+
+#[test]
+fn a_link_to_a_file_is_an_entry_like_any_other() {
+    let ground = Ground::new();
+    fs::create_dir(ground.at("links")).expect("a directory");
+    for target in ["links/t", "t"] {
+        fs::write(ground.at(target), "x").expect("a file");
+        // What is told of a file that changed with the link is told twice.
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        let target = &ground.at(target);
+        let (path, other) = (&ground.at("links/l"), &ground.at("links/l2"));
+        symlink(target, path).expect("a link");
+        let keys = "on = ['arrived', 'delete', 'moved-from']";
+        let mut watched = Watched::new(&rule(path, keys));
+        let told = of_a_link(&mut watched, || fs::remove_file(path).expect("removed"));
+        assert_eq!(told, ["delete false"]);
+        let told = of_a_link(&mut watched, || symlink(target, path).expect("a link"));
+        assert_eq!(told, ["arrived false"]);
+        let told = of_a_link(&mut watched, || fs::rename(path, other).expect("moved"));
+        assert_eq!(told, ["moved-from false"]);
+        let told = of_a_link(&mut watched, || fs::rename(other, path).expect("moved"));
+        assert_eq!(told, ["arrived false"]);
+        for _ in 0..4 {
+            let told = of_a_link(&mut watched, || {
+                fs::remove_file(path).expect("removed");
+                symlink(target, path).expect("a link");
+            });
+            assert_eq!(told.join(" ").matches("arrived").count(), 1, "{told:?}");
+            assert_eq!(told.join(" ").matches("delete").count(), 1, "{told:?}");
+        }
+        let told = of_a_link(&mut watched, || fs::write(target, "y").expect("written"));
+        assert_eq!(told, ["arrived false"], "what it leads to is told of as well");
+        let told = of_a_link(&mut watched, || fs::remove_file(target).expect("removed"));
+        assert_eq!(told, ["delete false"]);
+        let told = of_a_link(&mut watched, || fs::write(target, "y").expect("made"));
+        assert_eq!(told, ["arrived false"]);
+        watched.set_rules(&rule(path, "on = 'rename'"));
+        let told = of_a_link(&mut watched, || fs::rename(path, other).expect("moved"));
+        assert_eq!(told, ["rename false"]);
+        fs::remove_file(other).expect("removed");
+        fs::remove_file(target).expect("removed");
+    }
+}

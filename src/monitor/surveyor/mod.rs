@@ -7,6 +7,7 @@ mod blind;
 mod filesystems;
 mod groups;
 mod marks;
+mod passing;
 mod pulse;
 mod rescan;
 mod root;

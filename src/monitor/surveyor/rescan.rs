@@ -121,8 +121,11 @@ impl Surveyor {
             let Some(root) = self.roots.get(&id) else { continue };
             let bases: Vec<PathBuf> = root.parts.iter().map(|part| part.base.clone()).collect();
             match root.standing.as_deref().cloned() {
-                Some(Standing::File { parent: (parent, _), name, .. }) => {
+                Some(Standing::File { parent: (parent, _), name, link, .. }) => {
                     self.rescan_entry(id, &parent, Path::new(&name), &report)?;
+                    if let Some(link) = link {
+                        self.rescan_entry(id, &link.parent.0, Path::new(&link.name), &report)?;
+                    }
                 }
                 Some(Standing::Directory { path, .. }) => {
                     if let (Some(parent), Some(name)) = (path.parent(), path.file_name()) {

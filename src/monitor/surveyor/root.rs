@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use super::super::inbox::RootOrder;
 use super::super::traffic::{By, Trouble};
 use super::blind::Blind;
-use super::trail::End;
+use super::trail::{End, Link, Trail};
 use super::unreadable::Unreadable;
 use crate::matcher;
 use crate::rule::{Rule, Scope};
@@ -24,6 +24,8 @@ pub struct Root {
     pub standing: Option<Arc<Standing>>,
     /// … when it was last found to stay so, and when that was.
     pub concluded: Option<(Arc<Standing>, SystemTime)>,
+    /// … and the path's own entry then, if that was a link to a file or to nothing.
+    pub link: Option<Box<Link>>,
     /// Where its tree lies, and how each part is watched.
     pub parts: Vec<Part>,
     /// … and where it lay: that stays marked until its parts are.
@@ -73,6 +75,8 @@ pub enum Standing {
         name: OsString,
         /// The mount that the directory is seen through.
         mount: u64,
+        /// The path's own entry, if that is a link to it.
+        link: Option<Box<Link>>,
     },
     /// A directory.
     Directory {
@@ -96,6 +100,7 @@ impl Root {
             order,
             standing: None,
             concluded: None,
+            link: None,
             parts: Vec::new(),
             old_parts: Vec::new(),
             walked_for: Vec::new(),
@@ -180,13 +185,14 @@ impl Standing {
     }
 
     /// Without the descriptors.
-    pub fn of(end: &End) -> Standing {
-        match end {
+    pub fn of(trail: &Trail) -> Standing {
+        match &trail.end {
             End::Missing => Standing::Missing,
             End::File { parent, name, .. } => Standing::File {
                 parent: (parent.path.clone(), parent.key()),
                 name: name.clone(),
                 mount: parent.mount,
+                link: trail.link.clone().map(Box::new),
             },
             End::Directory(place) => {
                 Standing::Directory { path: place.path.clone(), key: place.key(), mount: place.mount }

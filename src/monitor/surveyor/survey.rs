@@ -55,7 +55,7 @@ impl Surveyor {
             self.pulse.beat();
             let Some(root) = self.roots.get_mut(&id).filter(|root| !root.is_graft) else { continue };
             let trail = scout.follow(&root.order.written);
-            root.standing = Some(Arc::new(Standing::of(&trail.end)));
+            root.standing = Some(Arc::new(Standing::of(&trail)));
             root.trouble = None;
             root.deafness = None;
             let attachments = self.own_part(&trail);
@@ -74,12 +74,12 @@ impl Surveyor {
             self.pulse.beat();
             let Some(root) = self.roots.get_mut(&id) else { continue };
             let check = again.follow(&root.order.written);
-            let is_stable = root.standing.as_deref() == Some(&Standing::of(&check.end))
+            let is_stable = root.standing.as_deref() == Some(&Standing::of(&check))
                 && check.attachments == trail.attachments;
             root.tries = if is_stable { 0 } else { root.tries + 1 };
             if is_stable || root.tries > TRIES_MAX {
                 root.tries = 0;
-                self.conclude(id, trail.end)?;
+                self.conclude(id, trail)?;
             } else {
                 self.dirty.insert(id);
             }
@@ -101,11 +101,17 @@ impl Surveyor {
     }
 
     /// Arms a root where it leads.
-    fn conclude(&mut self, id: RootId, end: End) -> Result<(), Over> {
+    fn conclude(&mut self, id: RootId, trail: Trail) -> Result<(), Over> {
+        let Trail { end, link, .. } = trail;
+        let link = link.map(Box::new);
         let Some(root) = self.roots.get_mut(&id) else { return Ok(()) };
         let Some(standing) = root.standing.clone() else { return Ok(()) };
         let unreadable = root.unreadable.take();
         let walk = self.asked;
+        let known = match end {
+            End::Refused { .. } => None,
+            _ => std::mem::replace(&mut root.link, link.clone()),
+        };
         let before = match end {
             // What it led to is there for all we know; what happens there meanwhile is looked for when we can.
             End::Refused { .. } => {
@@ -131,11 +137,19 @@ impl Surveyor {
         match end {
             End::Missing => {
                 self.close_parts(id, Vec::new())?;
-                self.report_loss(id, before.map(|(before, _)| before))?;
+                let gone = known.filter(|known| Some(known) != link.as_ref());
+                self.report_loss(id, before.map(|(before, _)| before), gone.as_deref())?;
                 self.state(id, vec![By::Waiting])
             }
             End::File { parent, name, key } => {
                 self.close_parts(id, Vec::new())?;
+                let link = link.filter(|link| known.as_ref() != Some(link));
+                let report = match (report, link) {
+                    (Some(report), Some(link)) => {
+                        self.report_link(&link, &parent, Path::new(&name), report)?
+                    }
+                    (report, _) => report,
+                };
                 self.conclude_file(id, &parent, Path::new(&name), key, report)
             }
             End::Directory(place) => self.conclude_directory(id, &place, report, unreadable),
@@ -279,21 +293,6 @@ impl Surveyor {
             }
         }
         Ok(parts)
-    }
-
-    /// Tells of a path that led to something and leads nowhere now, where no event can have told of it: what it led
-    /// to is still there, but a link on the way leads elsewhere. Nothing is told of what was moved away or unmounted
-    /// together with the directory that it is in: it was not removed.
-    fn report_loss(&mut self, id: RootId, before: Option<Arc<Standing>>) -> Result<(), Over> {
-        let (path, key, is_dir) = match before.as_deref() {
-            Some(Standing::File { parent: (path, key), .. }) => (path, key, false),
-            Some(Standing::Directory { path, key, .. }) => (path, key, true),
-            Some(Standing::Missing | Standing::Foreign(_) | Standing::Refused) | None => return Ok(()),
-        };
-        let has_site = self.index.attachments(id).iter().any(|attachment| *attachment.directory == **path);
-        let mounts = self.mounts.clone();
-        let is_there = Scout::new(&mounts, None).directory(path).is_ok_and(|place| place.key() == *key);
-        if is_there && !has_site { self.outbox.tell(Message::Lost(id, is_dir)) } else { Ok(()) }
     }
 
     /// Tells of one entry.

@@ -26,6 +26,19 @@ pub struct Trail {
     pub attachments: Vec<Attachment>,
     /// What is at its end.
     pub end: End,
+    /// The path's own entry, if that is a link to something that is no directory.
+    pub link: Option<Link>,
+}
+
+/// A symbolic link.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// The directory that it is in, without links, and which that is.
+    pub parent: (PathBuf, ObjectKey),
+    /// Its name there.
+    pub name: OsString,
+    /// Which link.
+    pub key: Option<ObjectKey>,
 }
 
 /// What is at the end of a path.
@@ -87,6 +100,9 @@ struct Journey<'s, 'm> {
     attachments: Vec<Attachment>,
     rest: VecDeque<OsString>,
     links: u32,
+    /// Whether the last name of the path as it was written is behind.
+    is_past_own: bool,
+    own_link: Option<Link>,
 }
 
 impl<'m> Scout<'m> {
@@ -98,12 +114,27 @@ impl<'m> Scout<'m> {
     /// Follows a path.
     pub fn follow(&mut self, written: &Path) -> Trail {
         let rest = names(written).collect();
-        let mut journey = Journey { scout: self, attachments: Vec::new(), rest, links: 0 };
+        let mut journey = Journey {
+            scout: self,
+            attachments: Vec::new(),
+            rest,
+            links: 0,
+            is_past_own: false,
+            own_link: None,
+        };
         let end = journey.run().unwrap_or_else(|end| end);
+        let link = match end {
+            End::File { .. } | End::Missing => journey.own_link.take(),
+            End::Directory(_) | End::Foreign(_) | End::Refused { .. } => None,
+        };
+        if let Some(link) = &link {
+            // What happens to the link happens to the path, as it does to what the link leads to.
+            journey.attach(&link.parent.0, What::Own(link.name.as_os_str().into()));
+        }
         let mut attachments = journey.attachments;
         attachments.sort();
         attachments.dedup();
-        Trail { attachments, end }
+        Trail { attachments, end, link }
     }
 
     /// A directory by its path without links.
@@ -204,6 +235,13 @@ impl Journey<'_, '_> {
 
     fn link(&mut self, here: &Rc<Place>, name: &OsStr, link: &OwnedFd) -> Result<Rc<Place>, End> {
         self.attach(&here.path, What::Way(name.into()));
+        if self.rest.is_empty() && !self.is_past_own {
+            let key = handle::of(here.fd.as_fd(), Path::new(name)).ok();
+            let key = key.map(|handle| handle.on(here.fsid));
+            let parent = (here.path.clone(), here.key());
+            self.own_link = Some(Link { parent, name: name.to_owned(), key });
+            self.is_past_own = true;
+        }
         let path = here.path.join(name);
         self.links += 1;
         if self.links > LINKS_MAX {
