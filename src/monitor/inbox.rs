@@ -35,6 +35,8 @@ pub struct Orders {
     pub roots: Option<(u64, Vec<RootOrder>)>,
     /// Roots whose way may have changed.
     pub survey: BTreeSet<RootId>,
+    /// Roots on whose way a directory went away, perhaps to come back before anybody looks.
+    pub passed: BTreeSet<RootId>,
     /// Roots whose trees are to be walked again: directories may have come of which we were not told.
     pub repair: BTreeSet<RootId>,
     /// Directories that came into a tree.
@@ -241,6 +243,7 @@ impl Orders {
         self.left.extend(part.left);
         self.looks.extend(part.looks);
         self.survey.extend(part.survey);
+        self.passed.extend(part.passed);
         self.repair.extend(part.repair);
         self.walks = self.walks.max(part.walks);
     }

@@ -107,12 +107,19 @@ impl World {
     }
 
     /// A directory went away that is on the way to roots.
-    fn passage(&self, verdict: &Verdict, mask: u64) {
+    fn passage(&mut self, verdict: &Verdict, mask: u64) {
         if mask & SELF != 0
             && let Some(site) = &verdict.site
             && site.has_passage()
         {
-            self.inbox.order(|orders| orders.survey.extend(site.passage()));
+            // It may have come back by then, and what was looked up meanwhile may lie there again.
+            self.territories.forget();
+            let number = self.recent.ask();
+            self.inbox.order(|orders| {
+                orders.walks = number;
+                orders.passed.extend(site.passage());
+                orders.survey.extend(site.passage());
+            });
         }
     }
 
@@ -127,14 +134,17 @@ impl World {
             roots.extend(site.way(name).chain(site.own(name).filter(|_| is_dir || comes)));
         }
         // A directory that is passed is out of sight by the time it tells of its going itself.
-        if is_dir && let Some(passed) = self.index.site(&verdict.path.join(name)) {
-            roots.extend(passed.passage());
+        let mut passed: Vec<RootId> = Vec::new();
+        if is_dir && let Some(site) = self.index.site(&verdict.path.join(name)) {
+            passed.extend(site.passage());
+            roots.extend(&passed);
         }
         if !roots.is_empty() {
             // What is found at their ends may be told of by events as well.
             let number = self.recent.ask();
             self.inbox.order(|orders| {
                 orders.walks = number;
+                orders.passed.extend(passed);
                 orders.survey.extend(roots);
             });
         }

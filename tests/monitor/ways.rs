@@ -520,3 +520,28 @@ fn a_link_to_a_file_is_an_entry_like_any_other() {
         fs::remove_file(target).expect("removed");
     }
 }
+
+#[test]
+fn what_changed_in_a_directory_that_is_moved_away_and_back_at_once_is_found() {
+    let ground = Ground::new();
+    fs::create_dir_all(ground.at("in")).expect("a directory");
+    let path = ground.at("in");
+    let mut watched = Watched::new(&rule(&path, ""));
+    for round in 0..20 {
+        fs::rename(&path, ground.at("elsewhere")).expect("moved");
+        fs::write(ground.at(format!("elsewhere/f{round}")), "x").expect("a file");
+        fs::rename(ground.at("elsewhere"), &path).expect("moved back");
+        watched.expect(EventMask::ARRIVED, &path.join(format!("f{round}")));
+    }
+    watched.quiet();
+    watched.forget();
+    // The events of the move itself are all that is told of these: the file was written by its other name.
+    fs::create_dir(ground.at("out")).expect("a directory");
+    fs::hard_link(path.join("f0"), ground.at("out/f0")).expect("a link");
+    watched.quiet();
+    watched.forget();
+    fs::rename(&path, ground.at("elsewhere")).expect("moved");
+    fs::write(ground.at("out/f0"), "y").expect("written");
+    fs::rename(ground.at("elsewhere"), &path).expect("moved back");
+    watched.expect(EventMask::ARRIVED, &path.join("f0"));
+}

@@ -132,6 +132,7 @@ impl Surveyor {
         for (point, annex) in &mut self.annexes {
             let mut part = orders.split_off(point);
             part.survey = orders.survey.intersection(&annex.roots).copied().collect();
+            part.passed = orders.passed.intersection(&annex.roots).copied().collect();
             let own: BTreeSet<RootId> = annex.roots.union(&annex.grafts).copied().collect();
             part.repair = orders.repair.intersection(&own).copied().collect();
             part.walks = orders.walks;

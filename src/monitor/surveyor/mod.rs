@@ -233,6 +233,11 @@ impl Surveyor {
         orders.grafts.into_iter().for_each(|graft| self.take_graft(graft));
         let is_known = |id: &RootId| self.roots.contains_key(id);
         self.dirty.extend(orders.survey.into_iter().filter(is_known));
+        for id in orders.passed {
+            if let Some(root) = self.roots.get_mut(&id) {
+                root.passed.get_or_insert_with(clock::wall);
+            }
+        }
         orders.entered.into_iter().for_each(|entered| self.enter(entered));
         orders.left.into_iter().for_each(|left| self.leave(&left));
         for look in orders.looks {

@@ -26,6 +26,9 @@ pub struct Root {
     pub concluded: Option<(Arc<Standing>, SystemTime)>,
     /// … and the path's own entry then, if that was a link to a file or to nothing.
     pub link: Option<Box<Link>>,
+    /// When it was last heard that a directory on its way went away, if it was not followed since: it may be the same
+    /// as before, and what happened there meanwhile was not seen.
+    pub passed: Option<SystemTime>,
     /// Where its tree lies, and how each part is watched.
     pub parts: Vec<Part>,
     /// … and where it lay: that stays marked until its parts are.
@@ -101,6 +104,7 @@ impl Root {
             standing: None,
             concluded: None,
             link: None,
+            passed: None,
             parts: Vec::new(),
             old_parts: Vec::new(),
             walked_for: Vec::new(),

@@ -108,6 +108,7 @@ impl Surveyor {
         let Some(standing) = root.standing.clone() else { return Ok(()) };
         let unreadable = root.unreadable.take();
         let walk = self.asked;
+        let passed = root.passed.take();
         let known = match end {
             End::Refused { .. } => None,
             _ => std::mem::replace(&mut root.link, link.clone()),
@@ -131,6 +132,7 @@ impl Surveyor {
             let audience = Audience::Root(id);
             (*before != standing).then_some(Report { audience, origin: Origin::Rescan, since, walk })
         });
+        let report = report.or_else(|| Some(missed(id, passed?, walk)));
         if !matches!(end, End::Foreign(_)) {
             self.recall(id)?;
         }
