@@ -545,3 +545,36 @@ fn what_changed_in_a_directory_that_is_moved_away_and_back_at_once_is_found() {
     fs::rename(ground.at("elsewhere"), &path).expect("moved back");
     watched.expect(EventMask::ARRIVED, &path.join("f0"));
 }
+
+#[test]
+fn a_rescan_of_a_hung_file_system_is_made_up_for_when_it_answers_again() {
+    let name = "a_rescan_of_a_hung_file_system_is_made_up_for_when_it_answers_again";
+    if !require_root(name) || !require(name, "bindfs", can("bindfs")) {
+        return;
+    }
+    let mut ground = Ground::new();
+    for directory in ["base/in", "point"] {
+        fs::create_dir_all(ground.at(directory)).expect("directories");
+    }
+    ground.mounted(&ground.at("point"));
+    let server = Server::start(&ground.at("base"), &ground.at("point"));
+    let path = ground.at("point/in");
+    let mut watched = Watched::new(&rule(&path, "scope = 'tree'"));
+    server.signal(nix::sys::signal::Signal::SIGSTOP);
+    let done = |watched: &Watched| {
+        watched.notices.iter().any(|notice| matches!(notice, facron::monitor::Notice::RescanDone { .. }))
+    };
+    let rule = facron::rule::RuleId(0);
+    let later = facron::sys::clock::wall() + std::time::Duration::from_hours(1);
+    watched.monitor.rescan(rule, Some(later), Origin::Rescan);
+    watched.until("degraded", |watched| watched.standing().contains("does not answer"));
+    watched.until("given up", done);
+    watched.forget();
+    let since = facron::sys::clock::wall();
+    fs::write(ground.at("base/in/f"), "x").expect("a file behind its back");
+    watched.monitor.rescan(rule, Some(since), Origin::Rescan);
+    watched.until("done without it", done);
+    assert_eq!(watched.events().count(), 0, "{:#?}", watched.summary());
+    server.signal(nix::sys::signal::Signal::SIGCONT);
+    watched.expect(EventMask::ARRIVED, &path.join("f"));
+}

@@ -151,10 +151,11 @@ impl Surveyor {
     pub(super) fn forward_rescan(&self, ids: &[RootId], order: &RescanOrder) -> BTreeSet<PathBuf> {
         let has_one =
             |annex: &Annex| ids.iter().any(|id| annex.roots.contains(id) || annex.grafts.contains(id));
-        let asked = self.annexes.iter().filter(|(_, annex)| !annex.is_hung && has_one(annex));
-        let asked = asked.map(|(point, annex)| {
+        let asked = self.annexes.iter().filter(|(_, annex)| has_one(annex));
+        let asked = asked.filter_map(|(point, annex)| {
+            // One that is hung does it when it gets on, and nobody waits for that.
             annex.ask(|orders| orders.rescan(order.clone()));
-            point.clone()
+            (!annex.is_hung).then(|| point.clone())
         });
         asked.collect()
     }
