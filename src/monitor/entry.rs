@@ -97,10 +97,10 @@ impl World {
         let stage = match sight(&spot.verdict.path, spot.name) {
             Sight::Gone => return false,
             Sight::Finished => return true,
-            Sight::Unknown => return is_done,
             Sight::Held => Stage::Held,
-            Sight::Idle if is_done => return true,
-            Sight::Idle => Stage::Young,
+            Sight::Idle | Sight::Unknown if is_done => return true,
+            // Of a file of another user we are not told who writes it: its last close may tell, or nothing.
+            Sight::Idle | Sight::Unknown => Stage::Young,
         };
         let held = Waiting {
             cause: happening.cause.clone(),
