@@ -43,6 +43,8 @@ impl Daemon {
             self.manager.tick(now);
             self.reporter.tick(now);
         }
+        // What has come and is still being written waits for the next life.
+        self.take_held(clock::monotonic());
         if let Some(journal) = self.journal.take() {
             journal.close(&self.engine);
         }

@@ -116,6 +116,11 @@ impl Arrivals {
         if *due > now {
             return None;
         }
+        self.next()
+    }
+
+    /// The file that is to be looked at first, whenever that is.
+    pub fn next(&mut self) -> Option<Held> {
         let (_, key) = self.due.pop_first()?;
         self.held.remove(&key)
     }

@@ -111,6 +111,15 @@ impl World {
         !self.arrivals.wait(&spot.node.id, spot.name, held, now.moment)
     }
 
+    /// Tells of all files that are waited for as if they were finished: nobody will look at them any more.
+    pub fn tell_held(&mut self, now: Now, notices: &mut Vec<Notice>) {
+        while let Some(held) = self.arrivals.next() {
+            let Some(node) = self.node(&held.node) else { continue };
+            let Some(verdict) = self.verdict(&node) else { continue };
+            self.tell_arrived(Spot { node: &node, verdict: &verdict, name: &held.name }, &held, now, notices);
+        }
+    }
+
     /// A file that is waited for is due to be looked at again.
     pub fn look_again(&mut self, held: Held, now: Now, notices: &mut Vec<Notice>) {
         let Some(node) = self.node(&held.node) else { return };
@@ -120,22 +129,25 @@ impl World {
             Sight::Gone => {}
             Sight::Held => self.arrivals.wait_on(held, now.moment),
             Sight::Idle if held.waiting.stage != Stage::Idle => self.arrivals.read_first(held, now.moment),
-            Sight::Finished | Sight::Idle | Sight::Unknown => {
-                let happening = Happening {
-                    mask: EventMask::ARRIVED,
-                    is_dir: false,
-                    cause: held.waiting.cause.clone(),
-                    origin: held.waiting.origin,
-                    object: held.waiting.object.clone(),
-                };
-                let subjects = self.entry_subjects(spot.verdict, spot.name);
-                let hits = self.hits(&subjects, happening.mask, false);
-                let key = happening.object.as_ref().and_then(key_of);
-                self.note_told(spot, key.as_ref().map(ObjectKey::as_bytes), &hits);
-                for hit in hits {
-                    self.deliver(hit, &happening, now, notices);
-                }
-            }
+            Sight::Finished | Sight::Idle | Sight::Unknown => self.tell_arrived(spot, &held, now, notices),
+        }
+    }
+
+    /// A file that was waited for is finished.
+    fn tell_arrived(&mut self, spot: Spot<'_>, held: &Held, now: Now, notices: &mut Vec<Notice>) {
+        let happening = Happening {
+            mask: EventMask::ARRIVED,
+            is_dir: false,
+            cause: held.waiting.cause.clone(),
+            origin: held.waiting.origin,
+            object: held.waiting.object.clone(),
+        };
+        let subjects = self.entry_subjects(spot.verdict, spot.name);
+        let hits = self.hits(&subjects, happening.mask, false);
+        let key = happening.object.as_ref().and_then(key_of);
+        self.note_told(spot, key.as_ref().map(ObjectKey::as_bytes), &hits);
+        for hit in hits {
+            self.deliver(hit, &happening, now, notices);
         }
     }
 

@@ -256,6 +256,12 @@ impl Monitor {
         self.world.causes.accepts(filter, &mut cause).then_some(cause)
     }
 
+    /// Tells of all files that have come and are not finished: this is the end, and the next life knows nothing of
+    /// them.
+    pub fn tell_held(&mut self, now: Now, notices: &mut Vec<Notice>) {
+        self.world.tell_held(now, notices);
+    }
+
     /// Everything that the kernel had reported before this time has been told.
     pub fn read_until(&self) -> Option<Now> {
         self.good
