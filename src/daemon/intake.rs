@@ -159,6 +159,10 @@ impl Daemon {
         let after = self.engine.status(rule);
         let name = std::sync::Arc::clone(&self.rules.rule(rule).name);
         let (Some(before), Some(after)) = (before, after) else { return };
+        if after.owes_rescan && !before.owes_rescan {
+            // The journal remembers it too, where there is one.
+            self.monitor.owe(rule, Now { moment: now, wall: event.time });
+        }
         let dropped = crate::engine::DropReason::ALL
             .into_iter()
             .find(|reason| after.counters.dropped(*reason) > before.counters.dropped(*reason));

@@ -98,6 +98,8 @@ pub struct Monitor {
     rule_sets: u64,
     /// When everything that the kernel had reported was read, last.
     good: Option<Now>,
+    /// … and before the turn whose events are being taken over.
+    good_before: Option<Now>,
     /// Since when changes may have been missed, by the rule's name.
     gaps: BTreeMap<Arc<str>, SystemTime>,
     /// Events were passed over since this time, which counts as an overflow at this moment.
@@ -143,6 +145,7 @@ impl Monitor {
             events_read: 0,
             rule_sets: 0,
             good: None,
+            good_before: None,
             gaps: BTreeMap::new(),
             missed: None,
             periodic: Periodic::default(),
@@ -190,6 +193,13 @@ impl Monitor {
         self.asked_rescans.insert(name, number);
     }
 
+    /// A rule had no room for what the last turn told: its next rescan goes back to before that.
+    pub fn owe(&mut self, rule: RuleId, now: Now) {
+        let since = since_good(self.good_before, now);
+        let gap = self.gaps.entry(Arc::clone(&self.world.roster.rule(rule).name)).or_insert(since);
+        *gap = (*gap).min(since);
+    }
+
     /// Takes in what is ready, and does what is due. To be called when the descriptor is readable and at
     /// [`Monitor::next_deadline`]; never waits. What rescans find is told of a rule as far as it has room, and else
     /// later.
@@ -203,6 +213,7 @@ impl Monitor {
         room: Room<'_>,
         notices: &mut Vec<Notice>,
     ) -> io::Result<()> {
+        self.good_before = self.good;
         let (ready, mut is_drained) = match self.poller.ready() {
             Err(error) if is_passing(&error) => (Vec::new(), false),
             ready => (ready?, true),
@@ -336,12 +347,8 @@ impl Monitor {
         Ok(())
     }
 
-    /// When everything was read, last; measured on both clocks, since the one that people read may have been set back.
     fn good_since(&self, now: Now) -> SystemTime {
-        self.good.map_or(now.wall, |good| {
-            let by_moment = now.wall.checked_sub(now.moment.since(good.moment));
-            by_moment.map_or(good.wall, |by_moment| by_moment.min(good.wall))
-        })
+        since_good(self.good, now)
     }
 
     /// Events were lost: any rule may have missed some, and any directory may have come, gone or moved unseen.
@@ -415,6 +422,14 @@ impl Monitor {
         });
         number
     }
+}
+
+/// When everything was read, last; measured on both clocks, since the one that people read may have been set back.
+fn since_good(good: Option<Now>, now: Now) -> SystemTime {
+    good.map_or(now.wall, |good| {
+        let by_moment = now.wall.checked_sub(now.moment.since(good.moment));
+        by_moment.map_or(good.wall, |by_moment| by_moment.min(good.wall))
+    })
 }
 
 /// Whether the system has no memory for this at the moment, and nothing is wrong with it.

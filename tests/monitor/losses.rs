@@ -240,3 +240,61 @@ fn what_another_rule_was_told_is_told_to_the_rule_whose_link_is_switched_there()
         watched.expect(EventMask::ARRIVED, &ground.at("current").join(&name));
     }
 }
+
+#[test]
+fn a_file_that_is_still_written_is_handed_over_at_the_end() {
+    let ground = Ground::new();
+    fs::create_dir_all(ground.at("in")).expect("a directory");
+    let path = ground.at("in/f");
+    let mut watched = Watched::new(&rule(&ground.at("in"), ""));
+    let writer = fs::File::create(ground.at("elsewhere")).expect("a file");
+    fs::hard_link(ground.at("elsewhere"), &path).expect("a link");
+    watched.quiet();
+    assert_eq!(watched.count(EventMask::ARRIVED, &path), 0, "{:#?}", watched.summary());
+    let now = facron::monitor::Now { moment: clock::monotonic(), wall: clock::wall() };
+    watched.monitor.tell_held(now, &mut watched.notices);
+    assert_eq!(watched.count(EventMask::ARRIVED, &path), 1, "{:#?}", watched.summary());
+    drop(writer);
+}
+
+#[test]
+fn a_link_to_a_file_of_another_user_arrives() {
+    let foreign = PathBuf::from("/dev/shm/facron-test-file-of-root");
+    if nix::unistd::geteuid().is_root() {
+        fs::write(&foreign, "x").expect("a file");
+        crate::ground::shell("chmod 666 \"$1\"", &[&foreign]);
+    }
+    if !is_user("losses::a_link_to_a_file_of_another_user_arrives") {
+        fs::remove_file(&foreign).expect("removed");
+        return;
+    }
+    let ground = Ground::new();
+    let mut watched = Watched::new(&rule(&ground.path(), ""));
+    if let Err(error) = fs::hard_link(&foreign, ground.at("f")) {
+        assert_eq!(error.kind(), std::io::ErrorKind::NotFound, "only root can make one: {error}");
+        return;
+    }
+    watched.expect(EventMask::ARRIVED, &ground.at("f"));
+}
+
+#[test]
+fn a_rule_that_had_no_room_is_told_by_a_rescan_that_goes_back_to_before_that() {
+    let ground = Ground::new();
+    fs::create_dir_all(ground.at("in")).expect("a directory");
+    let path = ground.at("in/f");
+    let mut watched = Watched::new(&rule(&ground.at("in"), ""));
+    watched.quiet();
+    fs::write(&path, "x").expect("a file");
+    watched.expect(EventMask::ARRIVED, &path);
+    let now = facron::monitor::Now { moment: clock::monotonic(), wall: clock::wall() };
+    watched.monitor.owe(RULE, now);
+    // Until it is older than the slack, and everything was read many times since.
+    std::thread::sleep(Duration::from_millis(2500));
+    watched.quiet();
+    watched.forget();
+    rescan(&mut watched, None, Origin::Rescan);
+    assert_eq!(watched.count(EventMask::ARRIVED, &path), 1, "{:#?}", watched.summary());
+    watched.forget();
+    rescan(&mut watched, None, Origin::Rescan);
+    assert_eq!(watched.events().count(), 0, "once: {:#?}", watched.summary());
+}
