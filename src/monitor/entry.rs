@@ -65,10 +65,11 @@ impl World {
             return;
         }
         let happening = self.happening(raw, object);
-        if hits.iter().any(|hit| hit.mask.contains(EventMask::ARRIVED)) {
-            if !happening.is_dir && !self.is_finished(spot, &happening, now) {
-                hits.iter_mut().for_each(|hit| hit.mask = hit.mask.without(EventMask::ARRIVED));
-            }
+        if hits.iter().any(|hit| hit.mask.contains(EventMask::ARRIVED))
+            && !happening.is_dir
+            && !self.is_finished(spot, &happening, now)
+        {
+            hits.iter_mut().for_each(|hit| hit.mask = hit.mask.without(EventMask::ARRIVED));
         }
         if comes {
             self.note_told(spot, key, &hits);
