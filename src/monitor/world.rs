@@ -242,12 +242,10 @@ impl World {
                     continue;
                 }
                 KnownPlace::At { path, is_foreign } => (Whereabouts::At(path), is_foreign),
-                KnownPlace::Below { parent, name } => {
-                    match self.atlas.node(&parent) {
-                        Some(parent) => (Whereabouts::Below(Rc::clone(parent), name), parent.is_foreign),
-                        None => (Whereabouts::Nowhere, false),
-                    }
-                }
+                KnownPlace::Below { parent, name } => match self.atlas.node(&parent) {
+                    Some(parent) => (Whereabouts::Below(Rc::clone(parent), name), parent.is_foreign),
+                    None => (Whereabouts::Nowhere, false),
+                },
             };
             self.atlas.place(id, whereabouts, is_foreign);
         }

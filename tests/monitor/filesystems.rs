@@ -287,7 +287,10 @@ fn a_subvolume_in_a_tree_is_watched() {
     shell(BTRFS_SUBVOLUME.make, &[&ground.path()]);
     ground.mounted(&point);
     shell(BTRFS_SUBVOLUME.mount, &[&ground.path()]);
-    shell("mkdir -p \"$1/tree/x\"; btrfs -q subvolume create \"$1/tree/vol\"; mkdir \"$1/tree/vol/d\"", &[&point]);
+    shell(
+        "mkdir -p \"$1/tree/x\"; btrfs -q subvolume create \"$1/tree/vol\"; mkdir \"$1/tree/vol/d\"",
+        &[&point],
+    );
     let mut watched = Watched::new(&rule(&point.join("tree"), "scope = 'tree'"));
     for path in ["x/f", "vol/f", "vol/d/f"] {
         let path = point.join("tree").join(path);

@@ -271,7 +271,8 @@ fn a_mount_over_the_way_that_is_gone_at_once_leaves_the_tree_watched() {
     let keys = "scope = 'tree'\nmark = 'directories'";
     let mut watched = Watched::new(&rule(&point.join("in"), keys));
     for round in 0..200 {
-        mount(Some(&ground.at("other")), &point, None::<&str>, MsFlags::MS_BIND, None::<&str>).expect("a mount");
+        mount(Some(&ground.at("other")), &point, None::<&str>, MsFlags::MS_BIND, None::<&str>)
+            .expect("a mount");
         std::thread::sleep(std::time::Duration::from_micros(round * 7 % 1500));
         nix::mount::umount2(&point, nix::mount::MntFlags::MNT_DETACH).expect("unmounted");
         for _ in 0..5 {

@@ -389,7 +389,8 @@ impl Surveyor {
         });
         let walk = match above.filter(|_| is_in_tree) {
             Some(above) => {
-                let report = Report { audience: Audience::Everybody, origin: Origin::Event, since: None };
+                let (audience, walk) = (Audience::Everybody, self.asked);
+                let report = Report { audience, origin: Origin::Event, since: None, walk };
                 Walk::new(path, Purpose::Enter, Some(report)).below(above.id(self.groups.of(above.device).0))
             }
             None => Walk::new(path, Purpose::Trim, None),
