@@ -579,3 +579,25 @@ fn a_rescan_of_a_hung_file_system_is_made_up_for_when_it_answers_again() {
     server.signal(nix::sys::signal::Signal::SIGCONT);
     watched.expect(EventMask::ARRIVED, &path.join("f"));
 }
+
+#[test]
+fn a_file_system_that_may_not_answer_leaves_no_group_behind() {
+    let name = "a_file_system_that_may_not_answer_leaves_no_group_behind";
+    if !require_root(name) || !require(name, "bindfs", can("bindfs")) {
+        return;
+    }
+    let mut ground = Ground::new();
+    for directory in ["base/in", "point"] {
+        fs::create_dir_all(ground.at(directory)).expect("directories");
+    }
+    let (base, point) = (ground.at("base"), ground.at("point"));
+    ground.mounted(&point);
+    let server = Server::start(&base, &point);
+    let mut watched = Watched::new(&rule(&point.join("in"), ""));
+    assert_eq!(watched.standing(), "directory");
+    unmount(&point);
+    watched.until("let go", |watched| {
+        watched.notices.iter().any(|notice| matches!(notice, facron::monitor::Notice::LetGo { .. }))
+    });
+    drop(server);
+}

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::inbox::{Graft, Inbox, Orders, RescanOrder, RootOrder};
-use super::super::traffic::{Audience, By, Message, Over, RootState, SurveyorId};
+use super::super::traffic::{Audience, By, Message, Over, RootState, SurveyorId, Token};
 use super::Surveyor;
 use super::pulse::Pulse;
 use super::root::{Part, Root, Standing};
@@ -30,6 +30,8 @@ pub struct Annex {
     id: SurveyorId,
     /// Which mount it is there for.
     mount: u64,
+    /// The group that tells of what happens there.
+    token: Token,
     inbox: Arc<Inbox>,
     pulse: Arc<Pulse>,
     /// The roots that lead there.
@@ -199,6 +201,7 @@ impl Surveyor {
         for point in gone {
             let Some(annex) = self.annexes.remove(&point) else { continue };
             self.rescan_answered(&point, None);
+            self.outbox.tell(Message::GroupGone(annex.token))?;
             for id in annex.roots.union(&annex.grafts) {
                 self.outbox.tell(Message::Chart(annex.id, *id, Vec::new()))?;
                 self.dirty.insert(*id);
@@ -227,7 +230,7 @@ impl Surveyor {
         Ok(self.annexes.get_mut(point).ok_or_else(|| hung(point)))
     }
 
-    fn found_annex(&mut self, point: &Path) -> std::io::Result<(Annex, super::Token, Arc<super::Group>)> {
+    fn found_annex(&mut self, point: &Path) -> std::io::Result<(Annex, Token, Arc<super::Group>)> {
         let id = SurveyorId(self.last_annex.0 + 1);
         let inbox = Arc::new(Inbox::new()?);
         let pulse = Arc::new(Pulse::default());
@@ -238,7 +241,7 @@ impl Surveyor {
         drop(thread.spawn(move || surveyor.run())?);
         let mount = super::mount_at(point).ok().flatten().unwrap_or(0);
         let (roots, grafts) = (BTreeSet::new(), BTreeSet::new());
-        Ok((Annex { id, mount, inbox, pulse, roots, grafts, is_hung: false }, token, group))
+        Ok((Annex { id, mount, token, inbox, pulse, roots, grafts, is_hung: false }, token, group))
     }
 }
 
