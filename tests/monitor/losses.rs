@@ -298,3 +298,25 @@ fn a_rule_that_had_no_room_is_told_by_a_rescan_that_goes_back_to_before_that() {
     rescan(&mut watched, None, Origin::Rescan);
     assert_eq!(watched.events().count(), 0, "once: {:#?}", watched.summary());
 }
+
+fn a_subdirectory_that_is_told_of_alone_is_known_whatever_else_is_trimmed_and_after_an_overflow() {
+    let ground = Ground::new();
+    fs::create_dir_all(ground.at("top/k/s")).expect("directories");
+    fs::create_dir(ground.at("noise")).expect("a directory");
+    let stays = rule(&ground.at("top/k"), "dirs = true\non = 'attrib'");
+    let goes = rule(&ground.at("top"), "scope = 'tree'").replace("'r'", "'goes'");
+    let noise = rule(&ground.at("noise"), "on = 'close-write'").replace("'r'", "'noise'");
+    let mut watched = Watched::new(&format!("{stays}{goes}{noise}"));
+    watched.set_rules(&format!("{stays}{noise}"));
+    watched.quiet();
+    shell("chmod 700 \"$1\"", &[&ground.at("top/k/s")]);
+    watched.expect(EventMask::ATTRIB, &ground.at("top/k/s"));
+    (0..17000).for_each(|number| drop(fs::write(ground.at(format!("noise/{number}")), "x")));
+    fs::create_dir(ground.at("top/k/new")).expect("a directory");
+    watched.until("overflow", |watched| {
+        watched.notices.iter().any(|notice| matches!(notice, Notice::Overflow { .. }))
+    });
+    watched.quiet();
+    shell("chmod 700 \"$1\"", &[&ground.at("top/k/new")]);
+    watched.expect(EventMask::ATTRIB, &ground.at("top/k/new"));
+}

@@ -32,7 +32,7 @@ use self::filesystems::Filesystems;
 use self::groups::{Groups, Tokens};
 use self::pulse::Pulse;
 use self::rescan::Rescan;
-use self::root::Root;
+use self::root::{Part, Root};
 use self::trail::{Place, Scout};
 use self::walk::{Purpose, Report, Walk};
 use super::inbox::{Entered, Inbox, Left, Look, Orders, RescanOrder, RootOrder};
@@ -244,10 +244,10 @@ impl Surveyor {
             self.look(look)?;
         }
         for order in orders.rescans {
-            // A rescan marks what it walks through.
+            // A rescan marks what it walks through, which is what this rule asks for.
             let is_of = |id: &RootId| {
                 let root = self.roots.get(id);
-                root.is_some_and(|root| root.order.rules.iter().any(|rule| rule.name == order.rule))
+                root.is_some_and(|root| root.order.rules.iter().all(|rule| rule.name == order.rule))
             };
             orders.repair.retain(|id| !is_of(id));
             self.queue_rescan(order);
@@ -426,7 +426,9 @@ impl Surveyor {
     fn repair(&mut self, id: RootId) {
         let Some(root) = self.roots.get(&id) else { return };
         self.dirty.insert(id);
-        for part in root.parts.iter().filter(|part| part.by == By::Directories) {
+        let knows = root.order.demand.knows_subdirectories;
+        let is_walked = |(number, part): &(usize, &Part)| part.by == By::Directories || knows && *number == 0;
+        for (_, part) in root.parts.iter().enumerate().filter(is_walked) {
             self.walks.push_back(Walk::new(part.base.clone(), Purpose::Enter, None));
         }
     }

@@ -289,8 +289,15 @@ impl Surveyor {
             self.trim_one(visit.fd.as_fd(), visit.device, visit.mask);
         }
         let forgotten: Vec<NodeId> =
-            visits.iter().filter(|visit| visit.mask == 0).map(|visit| visit.id.clone()).collect();
+            visits.iter().filter(|visit| !self.is_wanted(visit)).map(|visit| visit.id.clone()).collect();
         if forgotten.is_empty() { Ok(()) } else { self.outbox.tell(Message::Forgotten(forgotten)) }
+    }
+
+    /// Whether a directory is marked, or known for what its parent tells of it.
+    fn is_wanted(&self, visit: &Visit) -> bool {
+        let mut above = visit.path.parent().into_iter().flat_map(|above| self.index.homes_at(above));
+        let knows = |id| self.roots.get(&id).is_some_and(|root| root.order.demand.knows_subdirectories);
+        visit.mask != 0 || above.any(knows)
     }
 
     /// Lists a directory that is marked: what is in it is walked and reported.
