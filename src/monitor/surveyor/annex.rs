@@ -192,7 +192,7 @@ impl Surveyor {
     pub(super) fn close_annexes(&mut self) -> Result<(), Over> {
         let mut gone: Vec<PathBuf> = Vec::new();
         for (point, annex) in &self.annexes {
-            match super::mount_at(point) {
+            match super::remount::mount_at(point) {
                 Ok(found) if found == Some(annex.mount) => {}
                 Ok(_) => gone.push(point.clone()),
                 Err(_) => self.owes_remount = true,
@@ -239,7 +239,7 @@ impl Surveyor {
         let thread = std::thread::Builder::new().name("annex".to_owned());
         // Nobody waits for its end: it may never come.
         drop(thread.spawn(move || surveyor.run())?);
-        let mount = super::mount_at(point).ok().flatten().unwrap_or(0);
+        let mount = super::remount::mount_at(point).ok().flatten().unwrap_or(0);
         let (roots, grafts) = (BTreeSet::new(), BTreeSet::new());
         Ok((Annex { id, mount, token, inbox, pulse, roots, grafts, is_hung: false }, token, group))
     }

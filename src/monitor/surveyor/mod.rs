@@ -9,6 +9,7 @@ mod groups;
 mod marks;
 mod passing;
 mod pulse;
+mod remount;
 mod rescan;
 mod root;
 mod survey;
@@ -24,7 +25,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
-use nix::errno::Errno;
 use nix::fcntl::OFlag;
 
 use self::annex::{Annex, LOOK_INTERVAL};
@@ -292,58 +292,6 @@ impl Surveyor {
         if users.is_empty() { Ok(()) } else { self.outbox.tell(Message::Users(users)) }
     }
 
-    /// Something was mounted or unmounted: the ways that lead there, or past there, are followed again.
-    fn remount(&mut self) -> Result<(), Over> {
-        let read = self.mountinfo.read();
-        self.owes_remount = read.is_err();
-        let Ok(mounts) = read else { return Ok(()) };
-        let old = std::mem::replace(&mut self.mounts, Arc::new(mounts));
-        let mut points: BTreeSet<PathBuf> = self.mounts.difference(&old).map(Path::to_owned).collect();
-        let mut gone: Vec<(u64, PathBuf)> = Vec::new();
-        for (id, point) in &self.seen_through {
-            match mount_at(point) {
-                Ok(found) if found == Some(*id) => {}
-                Ok(_) => gone.push((*id, point.clone())),
-                Err(_) => self.owes_remount = true,
-            }
-        }
-        for (id, point) in gone {
-            self.seen_through.remove(&id);
-            for mounts in self.marked_through.values_mut() {
-                mounts.remove(&id);
-            }
-            self.outbox.tell(Message::MountGone(id))?;
-            for token in self.groups.forget_mount(id) {
-                self.outbox.tell(Message::GroupGone(token))?;
-            }
-            self.forget_filesystems(id)?;
-            self.roots.values_mut().for_each(|root| root.forget_mount(id));
-            points.insert(point);
-        }
-        self.close_annexes()?;
-        for root in self.roots.values() {
-            let attachments = self.index.attachments(root.order.id);
-            let is_concerned = points.iter().any(|point| {
-                attachments.iter().any(|attachment| {
-                    attachment.directory.starts_with(point) || point.starts_with(&attachment.directory)
-                })
-            });
-            if is_concerned {
-                self.dirty.insert(root.order.id);
-            }
-        }
-        Ok(())
-    }
-
-    /// Notes that something is watched through a mount.
-    fn note_mount(&mut self, place: &Place) {
-        if !self.seen_through.contains_key(&place.mount) {
-            let mount = self.mounts.of(&place.path);
-            let point = mount.map_or_else(|| place.path.clone(), |mount| mount.point.clone());
-            self.seen_through.insert(place.mount, point);
-        }
-    }
-
     fn is_foreign(&self, path: &Path) -> bool {
         self.realm.as_ref().is_some_and(|realm| path.starts_with(realm))
     }
@@ -487,16 +435,5 @@ impl Surveyor {
             }
             Some(_) | None => Ok(()),
         }
-    }
-}
-
-/// The mount that is seen at this very path; none: nothing is there.
-///
-/// # Errors
-/// It cannot be told now.
-fn mount_at(point: &Path) -> Result<Option<u64>, Errno> {
-    match place::touch_straight(place::ANYWHERE, point).and_then(|fd| place::mount_id(fd.as_fd())) {
-        Err(errno) if place::is_passing(errno) => Err(errno),
-        found => Ok(found.ok()),
     }
 }
