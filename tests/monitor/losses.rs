@@ -299,6 +299,7 @@ fn a_rule_that_had_no_room_is_told_by_a_rescan_that_goes_back_to_before_that() {
     assert_eq!(watched.events().count(), 0, "once: {:#?}", watched.summary());
 }
 
+#[test]
 fn a_subdirectory_that_is_told_of_alone_is_known_whatever_else_is_trimmed_and_after_an_overflow() {
     let ground = Ground::new();
     fs::create_dir_all(ground.at("top/k/s")).expect("directories");

@@ -72,7 +72,7 @@ impl Surveyor {
 /// It cannot be told now.
 pub fn mount_at(point: &Path) -> Result<Option<u64>, Errno> {
     match place::touch_straight(place::ANYWHERE, point).and_then(|fd| place::mount_id(fd.as_fd())) {
-        Err(errno) if place::is_passing(errno) => Err(errno),
+        Err(errno) if place::may_pass(errno) => Err(errno),
         found => Ok(found.ok()),
     }
 }
