@@ -2,6 +2,8 @@
 //! another user too.
 #![cfg(feature = "desktop")]
 
+#[path = "common/copy.rs"]
+mod copy;
 mod common;
 
 use std::collections::HashMap;
@@ -300,7 +302,7 @@ fn a_logged_in_user_is_told_by_a_child_of_that_user_without_what_is_not_theirs()
         settings.bus_address = None;
         settings.run_user = dir.join("user");
         settings.program = dir.join("facron");
-        fs::copy(env!("CARGO_BIN_EXE_facron"), &settings.program).expect("copied to where all may run it");
+        copy::copy_program(env!("CARGO_BIN_EXE_facron"), &settings.program);
     });
     let seen = session(&daemon.dir.path().join("user"), user);
     daemon.fail("of-root");

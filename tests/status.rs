@@ -1,6 +1,8 @@
 //! `facron status`, `trigger`, `pause`, `resume`, `reload` against a daemon's control socket.
 #![expect(clippy::disallowed_methods, reason = "the commands under test are processes")]
 
+#[path = "common/copy.rs"]
+mod copy;
 mod common;
 
 use std::ffi::OsStr;
@@ -356,7 +358,7 @@ fn another_user_is_told_nothing() {
     }
     let daemon = Daemon::new(|_| status(false));
     let binary = daemon.dir.path().join("facron");
-    fs::copy(env!("CARGO_BIN_EXE_facron"), &binary).expect("copied to where all may run it");
+    copy::copy_program(env!("CARGO_BIN_EXE_facron"), &binary);
     fs::set_permissions(daemon.dir.path(), fs::Permissions::from_mode(0o755)).expect("ours");
     let ask = |arguments: &[&str]| {
         let mut command = Command::new(&binary);

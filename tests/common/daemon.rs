@@ -1,6 +1,9 @@
 //! The real daemon on the real kernel, in a place of its own that goes away with it.
 #![expect(clippy::disallowed_methods, reason = "tests start processes, and read the clock to give up")]
 
+#[path = "copy.rs"]
+mod copy;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
@@ -47,7 +50,7 @@ impl Place {
         fs::set_permissions(place.path("state"), fs::Permissions::from_mode(0o700)).expect("chmod");
         if place.is_of_another() {
             // Where it was built, other users may not get to it.
-            fs::copy(PROGRAM, place.path("facron")).expect("a copy");
+            copy::copy_program(PROGRAM, place.path("facron"));
         }
         place
     }

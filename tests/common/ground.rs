@@ -1,6 +1,9 @@
 //! A private place on the file system for one test: a tmpfs of its own where the test runs as root, else a
 //! directory; gone with all that is mounted in it when the test ends.
 
+#[path = "copy.rs"]
+mod copy;
+
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -93,8 +96,8 @@ pub fn is_user(test: &str) -> bool {
     let program = place.path().join("test");
     let own = std::env::current_exe().expect("this program");
     // The build directory may be nobody's to enter.
-    std::fs::copy(&own, &program).expect("a copy");
-    std::fs::copy(env!("CARGO_BIN_EXE_facron"), place.path().join("facron")).expect("a copy");
+    copy::copy_program(own, &program);
+    copy::copy_program(env!("CARGO_BIN_EXE_facron"), place.path().join("facron"));
     let mut command = Command::new("setpriv");
     command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--bounding-set=-all", "--"]);
     command.arg(program).args(["--exact", test, "--nocapture", "--test-threads=1"]);

@@ -305,7 +305,7 @@ fn who_cannot_be_ended_keeps_its_slot_and_is_said_once() {
     let place = tempfile::tempdir_in("/var/tmp").expect("a directory");
     std::fs::set_permissions(place.path(), std::fs::Permissions::from_mode(0o755)).expect("mode set");
     let copy = place.path().join("setpriv");
-    std::fs::copy(setpriv, &copy).expect("copied");
+    crate::copy::copy_program(setpriv, &copy);
     std::fs::set_permissions(&copy, std::fs::Permissions::from_mode(0o4755)).expect("mode set");
     let go_on = place.path().join("go-on");
     std::fs::write(&go_on, "").expect("written");

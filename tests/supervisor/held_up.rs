@@ -44,7 +44,7 @@ fn a_start_that_a_user_holds_up_holds_up_nobody_else_and_can_be_ended() {
     let directory = tempfile::tempdir().expect("a directory");
     fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).expect("ours");
     let program = directory.path().join("program");
-    fs::copy("/bin/true", &program).expect("copied");
+    crate::copy::copy_program("/bin/true", &program);
     let lease = lease(&program);
     let mut supervised = Supervised::new();
     let held_up = |keys: &str| rule(&[program.to_str().expect("UTF-8")], &format!("user = 'nobody'\n{keys}"));

@@ -2,6 +2,8 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../common/copy.rs"]
+mod copy;
 #[path = "../common/supervised.rs"]
 mod supervised;
 
