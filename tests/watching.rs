@@ -351,3 +351,34 @@ fn a_tree_is_watched_however_deep_it_is_or_that_is_said() {
         }
     }
 }
+
+#[test]
+fn what_is_still_written_at_a_stop_is_told_when_it_is_finished() {
+    if !common::require_root("what_is_still_written_at_a_stop_is_told_when_it_is_finished") {
+        return;
+    }
+    let place = Place::new(0);
+    let rules = runs_of(&place, "written", &place.input(), "", "");
+    let mut daemon = Daemon::start(&place, &rules);
+    let [grows, linked] = ["grows", "linked"].map(|name| place.input().join(name));
+    let mut writer = fs::File::create(&grows).expect("a file");
+    writer.write_all(b"a part of it").expect("written");
+    // Its last close is told of its other name.
+    let other = fs::File::create(place.path("elsewhere")).expect("a file");
+    fs::hard_link(place.path("elsewhere"), &linked).expect("a link");
+    let is_run = |path: &Path| runs(&place, "written").iter().any(|run| run == path);
+    for round in ["before", "after"] {
+        // What was reported before this is read when it runs.
+        let marker = place.file(&format!("in/{round}"), "x");
+        wait_until(|| is_run(&marker), || daemon.log());
+        assert!(!is_run(&grows) && !is_run(&linked), "{round}: {}", daemon.log());
+        if round == "before" {
+            assert!(daemon.stop().success());
+            daemon = Daemon::launch(&place, &rules);
+            // Both lives write to one log.
+            wait_until(|| daemon.log().matches("ready rules=").count() == 2, || daemon.log());
+        }
+    }
+    drop((writer, other));
+    wait_until(|| is_run(&grows) && is_run(&linked), || daemon.log());
+}

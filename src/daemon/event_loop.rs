@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use crate::engine::Input;
-use crate::journal::Journal;
+use crate::journal::{Journal, Stamp};
 use crate::moment::Moment;
 use crate::sys::clock;
 use crate::sys::signals::Notice;
@@ -43,9 +43,11 @@ impl Daemon {
             self.manager.tick(now);
             self.reporter.tick(now);
         }
-        // What has come and is still being written waits for the next life.
-        self.take_held(clock::monotonic());
-        if let Some(journal) = self.journal.take() {
+        if let Some(mut journal) = self.journal.take() {
+            // What has come and is still being written is found by the next life.
+            for (rule, changed) in self.monitor.let_go_of_held() {
+                journal.owes_rescan(&self.rules.rule(rule).name, Stamp::of_change(changed));
+            }
             journal.close(&self.engine);
         }
         self.reporter.end();

@@ -81,15 +81,6 @@ impl Daemon {
         result
     }
 
-    /// Takes over what the monitor would look at later.
-    pub(super) fn take_held(&mut self, now: Moment) {
-        let mut notices = Vec::new();
-        self.monitor.tell_held(Now { moment: now, wall: Stamp::now().wall }, &mut notices);
-        for notice in notices {
-            self.take_monitor_notice(now, notice);
-        }
-    }
-
     fn take_monitor_notice(&mut self, now: Moment, notice: Notice) {
         match notice {
             Notice::Event { rule, event } => self.take_event(now, rule, event),

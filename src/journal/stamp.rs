@@ -28,6 +28,13 @@ impl Stamp {
         }
     }
 
+    /// The moment at which a file changed, in this life of the machine, as its time says.
+    pub fn of_change(changed: SystemTime) -> Stamp {
+        let now = Stamp::now();
+        let ago = now.wall.duration_since(changed).unwrap_or_default();
+        Stamp { wall: changed, since_boot: now.since_boot.saturating_sub(ago), ..now }
+    }
+
     /// The earlier of the two; of moments in different lives of the machine the one with the earlier wall time.
     #[must_use]
     pub fn or_earlier(self, other: Option<Stamp>) -> Stamp {

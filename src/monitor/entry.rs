@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::path::Path;
 use std::rc::Rc;
+use std::time::SystemTime;
 
 use nix::errno::Errno;
 
@@ -112,13 +113,22 @@ impl World {
         !self.arrivals.wait(&spot.node.id, spot.name, held, now.moment)
     }
 
-    /// Tells of all files that are waited for as if they were finished: nobody will look at them any more.
-    pub fn tell_held(&mut self, now: Now, notices: &mut Vec<Notice>) {
+    /// The rules that were to be told of files that are waited for, each with when the file changed last: nobody looks
+    /// at them any more.
+    pub fn let_go_of_held(&mut self) -> Vec<(RuleId, SystemTime)> {
+        let mut owed = Vec::new();
         while let Some(held) = self.arrivals.next() {
             let Some(node) = self.node(&held.node) else { continue };
             let Some(verdict) = self.verdict(&node) else { continue };
-            self.tell_arrived(Spot { node: &node, verdict: &verdict, name: &held.name }, &held, now, notices);
+            let subjects = self.entry_subjects(&verdict, &held.name);
+            let hits = self.hits(&subjects, EventMask::ARRIVED, false);
+            // One that is gone is nothing to be told of.
+            let Ok(status) = place::status_at(place::ANYWHERE, &verdict.path.join(&held.name)) else {
+                continue;
+            };
+            owed.extend(hits.iter().map(|hit| (hit.rule, status.changed)));
         }
+        owed
     }
 
     /// A file that is waited for is due to be looked at again.

@@ -267,10 +267,10 @@ impl Monitor {
         self.world.causes.accepts(filter, &mut cause).then_some(cause)
     }
 
-    /// Tells of all files that have come and are not finished: this is the end, and the next life knows nothing of
-    /// them.
-    pub fn tell_held(&mut self, now: Now, notices: &mut Vec<Notice>) {
-        self.world.tell_held(now, notices);
+    /// The rules that were to be told of files that have come and are not finished, each with when the file changed last.
+    /// This is the end: a rescan since then finds them in the next life, where they are waited for again.
+    pub fn let_go_of_held(&mut self) -> Vec<(RuleId, SystemTime)> {
+        self.world.let_go_of_held()
     }
 
     /// Everything that the kernel had reported before this time has been told.

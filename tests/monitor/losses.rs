@@ -242,7 +242,7 @@ fn what_another_rule_was_told_is_told_to_the_rule_whose_link_is_switched_there()
 }
 
 #[test]
-fn a_file_that_is_still_written_is_handed_over_at_the_end() {
+fn a_file_that_is_still_written_at_the_end_is_owed_to_its_rule_and_not_told_of() {
     let ground = Ground::new();
     fs::create_dir_all(ground.at("in")).expect("a directory");
     let path = ground.at("in/f");
@@ -251,9 +251,10 @@ fn a_file_that_is_still_written_is_handed_over_at_the_end() {
     fs::hard_link(ground.at("elsewhere"), &path).expect("a link");
     watched.quiet();
     assert_eq!(watched.count(EventMask::ARRIVED, &path), 0, "{:#?}", watched.summary());
-    let now = facron::monitor::Now { moment: clock::monotonic(), wall: clock::wall() };
-    watched.monitor.tell_held(now, &mut watched.notices);
-    assert_eq!(watched.count(EventMask::ARRIVED, &path), 1, "{:#?}", watched.summary());
+    let changed =
+        facron::sys::place::status_at(facron::sys::place::ANYWHERE, &path).expect("it is there").changed;
+    assert_eq!(watched.monitor.let_go_of_held(), [(RULE, changed)]);
+    assert_eq!(watched.count(EventMask::ARRIVED, &path), 0, "{:#?}", watched.summary());
     drop(writer);
 }
 
