@@ -95,21 +95,27 @@ impl Supervisor {
 
     /// Takes in what came of the starts on other threads.
     pub(super) fn take_begun(&mut self, now: Moment, notices: &mut Vec<SupervisorNotice>) {
+        self.hear();
         for begun in self.starter.take_done() {
-            self.hear();
             let run = begun.run;
             let Some(starting) = self.starting.remove(&run) else { continue };
             self.ending.remove(&run);
             let Starting { rule, held, pid, asked, killed } = starting;
             if let Err(failure) = self.begin(&rule, held, begun, notices) {
-                pid.into_iter().for_each(|pid| self.causes.reaped(pid));
+                if let Some(pid) = pid {
+                    self.causes.reaped(pid);
+                }
                 self.rest_if_idle();
                 notices.push(SupervisorNotice::NotStarted { run, failure });
                 continue;
             }
             // Its end came while it was started.
-            asked.into_iter().for_each(|number| self.signal(now, run, StopSignal::Ask(number)));
-            killed.into_iter().for_each(|_| self.signal(now, run, StopSignal::Kill));
+            if let Some(number) = asked {
+                self.signal(now, run, StopSignal::Ask(number));
+            }
+            if killed.is_some() {
+                self.signal(now, run, StopSignal::Kill);
+            }
         }
     }
 
@@ -183,7 +189,9 @@ impl Supervisor {
         for (run, starting) in &mut self.starting {
             if starting.pid.is_none() {
                 starting.pid = self.starter.pid(run.0);
-                starting.pid.into_iter().for_each(|pid| self.causes.started(*run, pid));
+                if let Some(pid) = starting.pid {
+                    self.causes.started(*run, pid);
+                }
             }
         }
     }

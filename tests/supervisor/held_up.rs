@@ -64,6 +64,32 @@ fn a_start_that_a_user_holds_up_holds_up_nobody_else_and_can_be_ended() {
 }
 
 #[test]
+fn a_process_that_another_thread_has_started_is_known_before_that_is_told() {
+    if !common::require_root("a_process_that_another_thread_has_started_is_known_before_that_is_told") {
+        return;
+    }
+    let directory = tempfile::tempdir().expect("a directory");
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o777)).expect("ours");
+    let mut supervised = Supervised::new();
+    for round in 0..20 {
+        let said = directory.path().join(round.to_string());
+        let text = format!("echo $$ > {0}.new && mv {0}.new {0}; exec sleep 1000", said.display());
+        let run = supervised.start(script(&text, "user = 'nobody'")).expect("it is on its way");
+        let end = clock::monotonic() + PATIENCE;
+        while !said.exists() {
+            assert!(clock::monotonic() < end, "it does not run");
+        }
+        // Nothing was taken in from the other thread meanwhile.
+        let pid = fs::read_to_string(&said).expect("written").trim().parse().expect("a number");
+        for _ in 0..100 {
+            assert_eq!(supervised.supervisor.cause(pid), Some(run), "round {round}");
+        }
+        supervised.signal(run, StopSignal::Kill);
+        supervised.end_of(run);
+    }
+}
+
+#[test]
 fn a_dead_process_that_is_traced_does_not_keep_the_loop_busy() {
     const TEST: &str = "a_dead_process_that_is_traced_does_not_keep_the_loop_busy";
     if !common::require_root(TEST) {

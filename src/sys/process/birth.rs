@@ -16,8 +16,9 @@ pub struct Birth {
     pidfd: AtomicI32,
     /// Whether the child has run, in our memory: then the descriptor is one.
     is_born: AtomicBool,
-    /// Who uses the descriptor, or takes it away.
-    hand: Mutex<()>,
+    /// The id of the last child, once the kernel has told it to the thread that waits; for whoever uses the descriptor, or
+    /// takes it away.
+    last: Mutex<Option<i32>>,
 }
 
 /// No descriptor.
@@ -25,15 +26,15 @@ const NONE: RawFd = -1;
 
 impl Default for Birth {
     fn default() -> Birth {
-        Birth { pidfd: AtomicI32::new(NONE), is_born: AtomicBool::new(false), hand: Mutex::default() }
+        Birth { pidfd: AtomicI32::new(NONE), is_born: AtomicBool::new(false), last: Mutex::default() }
     }
 }
 
 impl Birth {
-    /// The id of the child, if there is one.
+    /// The id of the child, if there is one, or of the last one, until that is forgotten.
     pub fn pid(&self) -> Option<i32> {
-        let _hand = self.hand();
-        let pidfd = self.pidfd()?;
+        let last = self.last();
+        let Some(pidfd) = self.pidfd() else { return *last };
         // The number in our own namespace, whatever the child's own is: proc_pid_fdinfo(5).
         let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{pidfd}")).ok()?;
         let number = text.lines().find_map(|line| line.strip_prefix("Pid:"))?;
@@ -42,7 +43,7 @@ impl Birth {
 
     /// Ends the child, if there is one.
     pub fn kill(&self) {
-        let _hand = self.hand();
+        let _last = self.last();
         if let Some(pidfd) = self.pidfd() {
             // One that has just ended is no matter.
             let _ = wait::send(pidfd, libc::SIGKILL);
@@ -54,14 +55,20 @@ impl Birth {
         self.is_born.store(true, Ordering::Release);
     }
 
+    /// Another start begins, which has made no child yet.
+    pub(super) fn forget(&self) {
+        *self.last() = None;
+    }
+
     /// For the kernel to write to.
     pub(super) fn place(&self) -> *mut RawFd {
         self.pidfd.as_ptr()
     }
 
-    /// The child has a program, or is dead; or there was none.
-    pub(super) fn end(&self) -> Option<OwnedFd> {
-        let _hand = self.hand();
+    /// The child of this id has a program, or is dead; or there was none.
+    pub(super) fn end(&self, pid: Option<i32>) -> Option<OwnedFd> {
+        let mut last = self.last();
+        *last = pid;
         let is_born = self.is_born.swap(false, Ordering::AcqRel);
         let pidfd = self.pidfd.swap(NONE, Ordering::AcqRel);
         // SAFETY: The kernel made the descriptor for a child that has run; it was here alone, and is so no more.
@@ -73,7 +80,7 @@ impl Birth {
         is_born.then(|| self.pidfd.load(Ordering::Acquire)).filter(|pidfd| *pidfd != NONE)
     }
 
-    fn hand(&self) -> MutexGuard<'_, ()> {
-        self.hand.lock().unwrap_or_else(PoisonError::into_inner)
+    fn last(&self) -> MutexGuard<'_, Option<i32>> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -242,7 +242,7 @@ impl Spawner {
             let pid = unsafe {
                 self.stack.clone(child::main, (&raw mut plan).cast(), birthplace, self.birth.place())
             };
-            let pidfd = self.birth.end();
+            let pidfd = self.birth.end(pid.ok());
             Ok((pid?, pidfd.expect("a child that was made has run")))
         });
         self.desks.clear();

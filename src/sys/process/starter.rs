@@ -38,7 +38,7 @@ struct Shared<T> {
 struct State<T> {
     waiting: VecDeque<(u64, Job<T>)>,
     under_way: Vec<UnderWay>,
-    done: Vec<T>,
+    done: Vec<Done<T>>,
     /// Threads, and those of them that have nothing to do.
     threads: usize,
     idle: usize,
@@ -51,6 +51,13 @@ struct UnderWay {
     number: u64,
     since: Moment,
     birth: Arc<Birth>,
+}
+
+/// What came of a start, and the process that it made, if it made one.
+struct Done<T> {
+    number: u64,
+    pid: Option<i32>,
+    result: T,
 }
 
 impl<T: Send + 'static> Starter<T> {
@@ -102,24 +109,25 @@ impl<T: Send + 'static> Starter<T> {
     /// What came of starts that are done.
     pub fn take_done(&self) -> Vec<T> {
         self.shared.wakeup.clear();
-        std::mem::take(&mut self.shared.lock().done)
+        let done = std::mem::take(&mut self.shared.lock().done);
+        done.into_iter().map(|done| done.result).collect()
     }
 
-    /// The process of a start that is under way, if there is one already.
+    /// The process of a start that was not taken out, if there is one already: it may do something before that.
     pub fn pid(&self, number: u64) -> Option<i32> {
-        self.birth(number)?.pid()
+        let state = self.shared.lock();
+        match state.under_way.iter().find(|start| start.number == number) {
+            Some(start) => start.birth.pid(),
+            None => state.done.iter().find(|done| done.number == number)?.pid,
+        }
     }
 
     /// Ends the process of a start that is under way, if there is one already.
     pub fn kill(&self, number: u64) {
-        if let Some(birth) = self.birth(number) {
-            birth.kill();
-        }
-    }
-
-    fn birth(&self, number: u64) -> Option<Arc<Birth>> {
         let state = self.shared.lock();
-        state.under_way.iter().find(|start| start.number == number).map(|start| Arc::clone(&start.birth))
+        if let Some(start) = state.under_way.iter().find(|start| start.number == number) {
+            start.birth.kill();
+        }
     }
 
     fn add_thread(&self) -> io::Result<()> {
@@ -141,7 +149,7 @@ impl<T> Shared<T> {
             let result = job(spawner);
             let mut state = self.lock();
             state.under_way.retain(|start| start.number != number);
-            state.done.push(result);
+            state.done.push(Done { number, pid: birth.pid(), result });
             drop(state);
             self.wakeup.wake();
         }
@@ -152,6 +160,7 @@ impl<T> Shared<T> {
         let mut state = self.lock();
         loop {
             if let Some((number, job)) = state.waiting.pop_front() {
+                birth.forget();
                 let under_way = UnderWay { number, since: clock::monotonic(), birth: Arc::clone(birth) };
                 state.under_way.push(under_way);
                 return Some((number, job));
