@@ -165,6 +165,13 @@ impl Diagnostic {
         self
     }
 
+    /// The same with a way out, if somebody knows one.
+    #[must_use]
+    pub fn with_help_if(mut self, help: Option<String>) -> Self {
+        self.help = help.or(self.help);
+        self
+    }
+
     /// The same with a way out as an edit.
     #[must_use]
     pub fn with_fix(mut self, span: Range<usize>, replacement: impl Into<String>, is_safe: bool) -> Self {

@@ -13,11 +13,14 @@ const SHELLS: &[&str] =
 /// Programs that hand the text after `-c` or `--command` to a shell.
 const WRAPPERS: &[&str] = &["su", "runuser", "flock", "sg"];
 
+/// The options of ssh(1) that take a word.
+pub const SSH_WORDS: &str = "BbcDEeFIiJLlmOopQRSWw";
+
 /// Programs that hand all their words to a shell, behind so many other ones; the options that take a word, by their
 /// letters; and the option with which no shell runs.
 const JOINERS: &[(&str, usize, &str, &[&str])] = &[
     ("parallel", 0, "aCdEIjLlnNPsS", &[]),
-    ("ssh", 1, "BbcDEeFIiJLlmOopQRSWw", &[]),
+    ("ssh", 1, SSH_WORDS, &[]),
     ("watch", 0, "nq", &["-x", "--exec"]),
 ];
 

@@ -222,10 +222,7 @@ impl Reader {
                 continue;
             }
             let finding = UNTRUSTED.at(source, 0..0, message);
-            self.loaded.findings.push(match distrust.help() {
-                Some(help) => finding.with_help(help),
-                None => finding,
-            });
+            self.loaded.findings.push(finding.with_help_if(distrust.help()));
         }
     }
 }

@@ -115,10 +115,7 @@ pub(super) fn foreign(subject: &Subject<'_>) -> Vec<Diagnostic> {
         }
         for distrust in subject.facts.distrusted(program) {
             let finding = subject.at_item(key, 0, escape::line(&distrust.to_string()).into_owned());
-            findings.push(match distrust.help() {
-                Some(help) => finding.with_help(help),
-                None => finding,
-            });
+            findings.push(finding.with_help_if(distrust.help()));
         }
     }
     findings

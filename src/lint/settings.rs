@@ -235,10 +235,7 @@ pub(super) fn foreign_output(subject: &Subject<'_>) -> Vec<Diagnostic> {
     let distrusted = subject.facts.distrusted(directory);
     let found = distrusted.into_iter().map(|distrust| {
         let finding = subject.at(KeyId::Output, escape::line(&distrust.to_string()).into_owned());
-        match distrust.help() {
-            Some(help) => finding.with_help(help),
-            None => finding,
-        }
+        finding.with_help_if(distrust.help())
     });
     found.collect()
 }

@@ -114,7 +114,7 @@ impl Command {
                     return is_other_input || !(has_text || (has_script && !SCRIPTLESS.contains(&name)));
                 }
                 match name {
-                    "ssh" => first_word(&said, program + 1, "BbcDEeFIiJLlmOopQRSWw")
+                    "ssh" => first_word(&said, program + 1, shell::SSH_WORDS)
                         .is_none_or(|host| host + 1 >= said.len()),
                     "su" | "sg" => !has_option("c", &["--command"]),
                     "." | "source" | "make" | "awk" | "sed" => is_other_input,

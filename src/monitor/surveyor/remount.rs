@@ -30,9 +30,10 @@ impl Surveyor {
         }
         for (id, point) in gone {
             self.seen_through.remove(&id);
-            for mounts in self.marked_through.values_mut() {
+            self.marked_through.retain(|_, mounts| {
                 mounts.remove(&id);
-            }
+                !mounts.is_empty()
+            });
             self.outbox.tell(Message::MountGone(id))?;
             for token in self.groups.forget_mount(id) {
                 self.outbox.tell(Message::GroupGone(token))?;

@@ -69,10 +69,11 @@ impl Birth {
     pub(super) fn end(&self, pid: Option<i32>) -> Option<OwnedFd> {
         let mut last = self.last();
         *last = pid;
-        let is_born = self.is_born.swap(false, Ordering::AcqRel);
+        self.is_born.store(false, Ordering::Release);
         let pidfd = self.pidfd.swap(NONE, Ordering::AcqRel);
-        // SAFETY: The kernel made the descriptor for a child that has run; it was here alone, and is so no more.
-        (is_born && pidfd != NONE).then(|| unsafe { OwnedFd::from_raw_fd(pidfd) })
+        // A child that was ended before it ran has one as well.
+        // SAFETY: The kernel made the descriptor for the child that it tells of; it was here alone, and is so no more.
+        (pid.is_some() && pidfd != NONE).then(|| unsafe { OwnedFd::from_raw_fd(pidfd) })
     }
 
     fn pidfd(&self) -> Option<RawFd> {

@@ -243,7 +243,7 @@ impl Spawner {
                 self.stack.clone(child::main, (&raw mut plan).cast(), birthplace, self.birth.place())
             };
             let pidfd = self.birth.end(pid.ok());
-            Ok((pid?, pidfd.expect("a child that was made has run")))
+            Ok((pid?, pidfd.expect("the kernel gives one with the child (CLONE_PIDFD)")))
         });
         self.desks.clear();
         drop((blocked, visit));
