@@ -167,8 +167,8 @@ impl Diagnostic {
 
     /// The same with a way out, if somebody knows one.
     #[must_use]
-    pub fn with_help_if(mut self, help: Option<String>) -> Self {
-        self.help = help.or(self.help);
+    pub fn with_help_if(mut self, help: Option<impl Into<String>>) -> Self {
+        self.help = help.map(Into::into).or(self.help);
         self
     }
 

@@ -208,7 +208,9 @@ impl Judge<'_, '_, '_> {
                 | Refusal::ForeignFileSystem(_)
                 | Refusal::KernelFileSystem(_) => KeyId::Path,
             };
-            self.report(GUARD_REFUSED, key, refusal.to_string(), |finding| with_way_out(finding, &refusal));
+            self.report(GUARD_REFUSED, key, refusal.to_string(), |finding| {
+                finding.with_help_if(refusal.help())
+            });
         }
         for (index, path) in self.draft.watch.paths.clone().iter().enumerate() {
             if let Some(refusal) = guardable::path_refusal(path, &Facts::default()) {
@@ -216,7 +218,7 @@ impl Judge<'_, '_, '_> {
                     self.own(KeyId::Path).map_or_else(|| self.header.clone(), |place| place.item(index));
                 let message = format!("{} cannot be guarded: {refusal}", escape::path(path));
                 let finding = self.values.at(GUARD_REFUSED, span, message);
-                self.values.report(with_way_out(finding, &refusal));
+                self.values.report(finding.with_help_if(refusal.help()));
             }
         }
     }
@@ -246,13 +248,6 @@ impl Judge<'_, '_, '_> {
             );
         }
         Some(room)
-    }
-}
-
-fn with_way_out(finding: Diagnostic, refusal: &Refusal) -> Diagnostic {
-    match refusal.help() {
-        Some(help) => finding.with_help(help),
-        None => finding,
     }
 }
 

@@ -108,10 +108,7 @@ fn guarded_places(written: &WrittenRule, paths: &[PathBuf], facts: &dyn Facts) -
             let span = written.item_span(KeyId::Path, index);
             let message = format!("{} cannot be guarded: {refusal}", escape::path(path));
             let finding = GUARD_REFUSED.at(written.source, span, message);
-            findings.push(match refusal.help() {
-                Some(help) => finding.with_help(help),
-                None => finding,
-            });
+            findings.push(finding.with_help_if(refusal.help()));
         }
     }
     findings
